@@ -1,0 +1,1 @@
+"""Training data of each kind, built from a config."""

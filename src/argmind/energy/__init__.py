@@ -1,0 +1,1 @@
+"""Energy models: context and candidates in, one cost per prediction out."""

@@ -1,0 +1,61 @@
+"""What an energy model does."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from argmind.registry import Part
+from argmind.spaces.base import Embedding
+
+
+class Selection(Protocol):
+    """Some of the predictions: ``take`` their rows out of a tensor, ``put`` them back."""
+
+    def take(self, x: Tensor) -> Tensor:
+        """The chosen rows of (B, N, *P, …)."""
+        ...
+
+    def put(self, full: Tensor, rows: Tensor) -> Tensor:
+        """A copy of ``full`` with the chosen rows replaced."""
+        ...
+
+
+class EnergyModel(nn.Module, Part):
+    """``encode`` the context once; ``energy`` then scores candidates, lower meaning a better fit.
+
+    The state is opaque to whoever thinks with it. Samples never couple: the energy of one
+    prediction depends on its own context and candidate alone.
+    """
+
+    def encode(
+        self, context: Tensor, first: Tensor | None = None, after: Tensor | None = None
+    ) -> Any:
+        """Everything about the context that candidates need.
+
+        For sequences: ``first`` (B,) ends left padding; ``after`` (B, P) names the rows whose
+        followers are asked for (default: every row's).
+        """
+        raise NotImplementedError
+
+    def extend(self, state: Any, rows: Tensor) -> Any:
+        """The state after one more context row (B, 1, D), which the next prediction follows."""
+        raise NotImplementedError
+
+    def hidden(self, state: Any) -> Tensor | None:
+        """The context stream's output at each prediction (B, *P, D), for an amortised start."""
+        raise NotImplementedError
+
+    def predictions(self, state: Any) -> torch.Size:
+        """(B, *P): how many predictions this state asks for."""
+        raise NotImplementedError
+
+    def energy(self, state: Any, embedding: Embedding, step: int) -> Tensor:
+        """Energies (B, N, *P)."""
+        raise NotImplementedError
+
+    def narrow(self, state: Any, active: Tensor) -> tuple[Any, Selection] | None:  # noqa: ARG002
+        """A state for the active predictions (B, *P) only, or None where nothing would be saved."""
+        return None

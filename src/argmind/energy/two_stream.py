@@ -1,0 +1,126 @@
+"""The autoregressive body: a context stream and a candidate stream with the same weights.
+
+Candidate i answers "what follows context row i?": it sits one position after that row, attends
+to rows up to it and to itself, never to another candidate. All positions are scored in one pass.
+Source: Energy-Based Transformers, section 3 (autoregressive form).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from argmind.config import PartConfig, part
+from argmind.energy.base import EnergyModel
+from argmind.nn.context import ContextState, ContextStream, Encoded
+from argmind.nn.self_attention import KeysValues
+from argmind.nn.transformer import TransformerConfig
+from argmind.registry import register, require_second_order
+from argmind.spaces.base import Embedding
+
+
+@register("body", "two_stream")
+class TwoStream(EnergyModel):
+    """Two streams through one transformer; energy read from each candidate's last hidden state.
+
+    Cost of one energy: one transformer pass over B·N·P candidate rows. The context is encoded
+    once for all steps and candidates, unless the step conditioning reaches into it.
+    ``amortised``: the context stream's output is wanted too, as a first guess.
+    """
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(PartConfig):
+        transformer: TransformerConfig = field(default_factory=TransformerConfig)
+        conditioning: PartConfig = part("conditioning", "candidate")
+        head: PartConfig = part("head", "bilinear")
+
+    def __init__(self, config: Config, landscapes: int, amortised: bool) -> None:
+        super().__init__()
+        dims = config.transformer
+        require_second_order(dims.attention.owner, "an energy model trains through its gradient")
+        conditioning = config.conditioning.build(dims.hidden_dim, dims.num_layers, landscapes)
+        self.stream = ContextStream(dims, conditioning, output=amortised)
+        self.head = config.head.build(dims.hidden_dim)
+        if conditioning.zero_head:
+            self.head.zero()
+
+    def encode(
+        self, context: Tensor, first: Tensor | None = None, after: Tensor | None = None
+    ) -> ContextState:
+        """Context rows (B, S, D) → state; see :meth:`ContextStream.encode`."""
+        return self.stream.encode(context, first, after)
+
+    def extend(self, state: ContextState, rows: Tensor) -> ContextState:
+        """Append one context row (B, 1, D), which the next prediction follows."""
+        return self.stream.extend(state, rows)
+
+    def hidden(self, state: ContextState) -> Tensor | None:
+        """Context stream output at each prediction (B, P, D)."""
+        return self.stream.hidden(state)
+
+    def predictions(self, state: ContextState) -> torch.Size:
+        """(B, P)."""
+        return state.after.shape
+
+    def energy(self, state: ContextState, embedding: Embedding, step: int) -> Tensor:
+        """Energies (B, N, P) of candidates seen as ``embedding`` (B, N, P, D)."""
+        stream = self.stream
+        batch, count, asked, dim = embedding.input.shape
+        lead = stream.lead(step)
+        visible = stream.visible(state, state.after, lead)
+        x = stream.conditioning.shift_candidate(embedding.input, step)
+        hidden = stream.transformer.candidate(
+            x.reshape(batch, count * asked, dim),
+            stream.turn(state.after.repeat(1, count) + 1 + lead, state.first),
+            visible.repeat(1, count, 1),
+            stream.encoded(state, step).cache,
+            modulation=stream.modulation(step),
+        )
+        final = stream.conditioning.final(step)
+        if final is not None:
+            hidden = hidden * (1 + final[1]) + final[0]
+        return self.head(hidden.view(batch, count, asked, dim), embedding.pair)
+
+    def narrow(self, state: ContextState, active: Tensor) -> tuple[ContextState, Rows] | None:
+        """Keep sequences with an active prediction, and the most columns any of them needs."""
+        most = int(active.sum(1).max())
+        if most == active.shape[1] and bool(active.any(1).all()):
+            return None
+        rows = active.any(1).nonzero()[:, 0]
+        columns = active[rows].int().argsort(dim=1, descending=True, stable=True)[:, :most]
+        smaller = ContextState(
+            state.context[rows],
+            None if state.first is None else state.first[rows],
+            state.after[rows].gather(1, columns),
+            {landscape: _rows(one, rows) for landscape, one in state.encoded.items()},
+        )
+        return smaller, Rows(rows, columns)
+
+
+def _rows(encoded: Encoded, rows: Tensor) -> Encoded:
+    cache = [KeysValues(layer.keys[rows], layer.values[rows]) for layer in encoded.cache]
+    return Encoded(cache, None if encoded.hidden is None else encoded.hidden[rows])
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Chosen sequences (B',) and, of each, chosen predictions (B', P')."""
+
+    rows: Tensor
+    columns: Tensor
+
+    def _index(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        candidates = torch.arange(x.shape[1], device=x.device)[None, :, None]
+        return self.rows[:, None, None], candidates, self.columns[:, None, :]
+
+    def take(self, x: Tensor) -> Tensor:
+        """(B, N, P, …) → (B', N, P', …)."""
+        return x[self._index(x)]
+
+    def put(self, full: Tensor, rows: Tensor) -> Tensor:
+        """A copy of ``full`` with the chosen rows replaced."""
+        full = full.clone()
+        full[self._index(full)] = rows
+        return full

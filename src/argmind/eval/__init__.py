@@ -1,0 +1,1 @@
+"""Measuring predictors: losses, intervals, comparisons, results files."""

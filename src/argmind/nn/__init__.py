@@ -1,0 +1,1 @@
+"""Transformer parts, one file a variant: attention, feed-forward, norm, position, conditioning."""

@@ -1,0 +1,1 @@
+"""Attention mechanisms for candidates: each row sees a prefix of the context, and itself."""

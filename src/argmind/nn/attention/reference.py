@@ -1,0 +1,43 @@
+"""Candidate attention in plain PyTorch: the truth that faster forms are tested against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from argmind.config import PartConfig
+from argmind.nn.attention.base import CandidateAttention
+from argmind.registry import register
+
+
+@register("attention", "reference")
+class ReferenceAttention(CandidateAttention):
+    """Materialised scores, softmax in at least fp32; any number of derivatives.
+
+    Cost: memory B·H·R·(S+1) scores, a few times over when differentiated twice.
+    """
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(PartConfig):
+        pass
+
+    def __init__(self, config: Config) -> None:  # noqa: ARG002
+        super().__init__()
+
+    def forward(
+        self, q: Tensor, own_k: Tensor, own_v: Tensor, keys: Tensor, values: Tensor, visible: Tensor
+    ) -> Tensor:
+        """See :class:`CandidateAttention`."""
+        batch, heads, rows, dim = q.shape
+        kv_heads = keys.shape[1]
+        grouped = q.reshape(batch, kv_heads, heads // kv_heads, rows, dim) * dim**-0.5
+        scores = grouped @ keys[:, :, None].transpose(-1, -2)
+        scores = scores.masked_fill(~visible[:, None, None], float("-inf"))
+        own = (grouped * own_k[:, :, None]).sum(-1, keepdim=True)
+        joined = torch.cat([scores, own], dim=-1)
+        wide = torch.promote_types(q.dtype, torch.float32)
+        shares = joined.softmax(-1, dtype=wide).to(q.dtype)
+        out = shares[..., :-1] @ values[:, :, None] + shares[..., -1:] * own_v[:, :, None]
+        return out.reshape(batch, heads, rows, dim)

@@ -1,0 +1,1 @@
+"""How an energy model is told which thinking step it scores."""

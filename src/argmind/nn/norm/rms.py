@@ -1,0 +1,35 @@
+"""Root-mean-square normalisation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from argmind.config import PartConfig
+from argmind.registry import Part, register
+
+
+@register("norm", "rms")
+class RMSNorm(nn.Module, Part):
+    """``x / sqrt(mean(x²) + eps) · weight`` over the last axis, computed in at least fp32.
+
+    Written out rather than fused: the fused form has no second derivative on every device.
+    Source: Zhang & Sennrich 2019.
+    """
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(PartConfig):
+        eps: float = 1e-5
+
+    def __init__(self, config: Config, dim: int) -> None:
+        super().__init__()
+        self.eps = config.eps
+        self.weight = nn.Parameter(torch.ones(dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise ``x`` (..., dim); the result has the type of ``x``."""
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        normed = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
+        return normed.to(x.dtype) * self.weight

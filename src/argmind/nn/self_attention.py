@@ -1,0 +1,84 @@
+"""Self-attention with rotary positions: one set of weights, two ways to attend."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from argmind.nn.attention.base import CandidateAttention
+from argmind.nn.norm.rms import RMSNorm
+from argmind.nn.position import Rotation, rotate
+
+
+class KeysValues(NamedTuple):
+    """Keys and values of a context, each (B, Hkv, S, head_dim)."""
+
+    keys: Tensor
+    values: Tensor
+
+
+class SelfAttention(nn.Module):
+    """Projections of one layer; ``context`` attends causally, ``candidate`` to context and itself.
+
+    Grouped-query heads: ``num_kv_heads`` keys and values serve ``num_heads`` queries.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        num_kv_heads: int,
+        mechanism: CandidateAttention,
+        qk_norm: bool,
+    ) -> None:
+        super().__init__()
+        self.num_heads, self.num_kv_heads = num_heads, num_kv_heads
+        self.head_dim = dim // num_heads
+        self.mechanism = mechanism
+        self.wq = nn.Linear(dim, num_heads * self.head_dim, bias=False)
+        self.wk = nn.Linear(dim, num_kv_heads * self.head_dim, bias=False)
+        self.wv = nn.Linear(dim, num_kv_heads * self.head_dim, bias=False)
+        self.wo = nn.Linear(num_heads * self.head_dim, dim, bias=False)
+        norm = RMSNorm.Config()
+        self.q_norm = RMSNorm(norm, self.head_dim) if qk_norm else nn.Identity()
+        self.k_norm = RMSNorm(norm, self.head_dim) if qk_norm else nn.Identity()
+
+    def _heads(self, x: Tensor, heads: int) -> Tensor:
+        return x.unflatten(-1, (heads, self.head_dim)).transpose(1, 2)
+
+    def keys_values(self, x: Tensor, turn: Rotation) -> KeysValues:
+        """Keys (turned) and values of rows ``x`` (B, S, dim)."""
+        keys = rotate(self.k_norm(self._heads(self.wk(x), self.num_kv_heads)), turn)
+        return KeysValues(keys, self._heads(self.wv(x), self.num_kv_heads))
+
+    def _queries(self, x: Tensor, turn: Rotation) -> Tensor:
+        return rotate(self.q_norm(self._heads(self.wq(x), self.num_heads)), turn)
+
+    def _output(self, attended: Tensor) -> Tensor:
+        return self.wo(attended.transpose(1, 2).flatten(2))
+
+    def context(
+        self, x: Tensor, turn: Rotation, seen: KeysValues, visible: Tensor | None
+    ) -> Tensor:
+        """Ordinary attention of rows ``x`` over ``seen``; differentiated once, so SDPA serves.
+
+        ``visible`` (B, 1, R, S) bool, or None for plain causal attention over equal lengths.
+        """
+        attended = F.scaled_dot_product_attention(
+            self._queries(x, turn),
+            seen.keys,
+            seen.values,
+            attn_mask=visible,
+            is_causal=visible is None,
+            enable_gqa=self.num_heads != self.num_kv_heads,
+        )
+        return self._output(attended)
+
+    def candidate(self, x: Tensor, turn: Rotation, seen: KeysValues, visible: Tensor) -> Tensor:
+        """Attention of candidate rows ``x`` (B, R, dim) over the visible context and themselves."""
+        own = self.keys_values(x, turn)
+        queries = self._queries(x, turn)
+        attended = self.mechanism(queries, own.keys, own.values, seen.keys, seen.values, visible)
+        return self._output(attended)

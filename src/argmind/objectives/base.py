@@ -1,0 +1,46 @@
+"""What every objective is: a module whose forward turns a batch into a loss."""
+
+from __future__ import annotations
+
+from typing import Generic, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+P = TypeVar("P", bound=nn.Module)
+
+
+class Loss(NamedTuple):
+    """Mean loss of a batch, what to log beside it, and how many predictions it is a mean of."""
+
+    value: Tensor
+    metrics: dict[str, Tensor]
+    predictions: int
+
+
+class Objective(nn.Module, Generic[P]):
+    """How a predictor learns; the unit that distributed wrappers wrap.
+
+    All randomness comes from the generator that is passed in. In ``eval()`` mode ``forward`` must
+    leave the runtime state as it is.
+    """
+
+    #: The predictor being trained: its weights are what a checkpoint's model file holds.
+    predictor: P
+
+    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> Loss:
+        """Loss of one micro-batch; ``value`` is 0-d with its graph, metrics are detached 0-d."""
+        raise NotImplementedError
+
+    def evaluate(self, batch: dict[str, Tensor], generator: torch.Generator) -> Loss:
+        """Loss on held-out data, called in ``eval()`` mode; the training loss unless overridden."""
+        return self(batch, generator)
+
+    def runtime_state(self) -> dict[str, Tensor]:
+        """What lives on between steps beside the weights, such as a replay buffer."""
+        return {}
+
+    def load_runtime_state(self, state: dict[str, Tensor]) -> None:
+        """Take up a state given by :meth:`runtime_state`."""
+        if state:
+            raise ValueError(f"{type(self).__name__} has no runtime state, got {sorted(state)}")

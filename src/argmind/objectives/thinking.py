@@ -1,0 +1,151 @@
+"""Learning through thinking: a task loss on the descended candidates.
+
+The loss is differentiated through the descent, so parameters receive second derivatives of the
+energy. Source: Energy-Based Transformers, section 3 (System 1) and 3.3 (System 2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from argmind.config import PartConfig
+from argmind.objectives.base import Loss, Objective
+from argmind.objectives.replay import ReplayBuffer
+from argmind.predictors.ebt import EBT
+from argmind.registry import register
+from argmind.thinking.budget import Budget
+from argmind.thinking.think import Thought, Through
+
+
+@register("objective", "thinking")
+class ThinkingObjective(Objective[EBT]):
+    """Task loss on candidates after thinking, every part of the published recipes switchable."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(PartConfig):
+        #: Steps that the loss is differentiated through.
+        through: Through = "all"
+        #: Candidates that the loss is taken of: after each step (their mean) or after the last.
+        loss_on: Literal["all", "last"] = "last"
+        #: Weight of the loss of the start itself (amortised starts), beside weight 1 for the rest.
+        start_weight: float = 0.0
+        #: Draw the number of steps uniformly from fewest_steps … thinking.steps (None: no drawing).
+        fewest_steps: int | None = None
+        #: Samples in the replay buffer (0: none); half a batch of them joins every batch.
+        replay_samples: int = 0
+
+        def __post_init__(self) -> None:
+            if self.start_weight < 0:
+                raise ValueError(f"start_weight may not be negative, got {self.start_weight}")
+            if self.fewest_steps is not None and self.fewest_steps < 1:
+                raise ValueError(f"fewest_steps must be at least 1, got {self.fewest_steps}")
+            if self.replay_samples < 0:
+                raise ValueError(f"replay_samples may not be negative, got {self.replay_samples}")
+
+    def __init__(self, config: Config, predictor: EBT) -> None:
+        super().__init__()
+        self.config, self.predictor = config, predictor
+        self.replay = ReplayBuffer(config.replay_samples) if config.replay_samples else None
+
+    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> Loss:
+        """Loss on windows of tokens (B, S + 1)."""
+        fresh_count = len(batch["tokens"])
+        samples, past = self._with_replay(batch["tokens"], generator)
+        model = self.predictor
+        landscape = model.landscape(samples[:, :-1])
+        start = model.thinker.start(landscape, 1, generator)
+        if past is not None:
+            start = torch.cat([start[:fresh_count], past])
+        thought = model.thinker.train_think(
+            landscape, start, self._steps(generator), self.config.through, generator
+        )
+        if self.replay is not None and self.training:
+            fresh = {"tokens": samples, "candidate": thought.candidate}
+            self.replay.push({name: rows[:fresh_count] for name, rows in fresh.items()})
+        return self._loss(thought, samples[:, 1:])
+
+    def _steps(self, generator: torch.Generator) -> int:
+        most = self.predictor.thinker.config.steps
+        fewest = self.config.fewest_steps
+        if fewest is None or fewest >= most:
+            return most
+        return int(torch.randint(fewest, most + 1, (), generator=_on_host(generator)))
+
+    def _with_replay(
+        self, tokens: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor | None]:
+        """The batch, grown by half with past samples, and those samples' candidates."""
+        if self.replay is None or not len(self.replay) or not self.training:
+            return tokens, None
+        drawn = self.replay.draw(max(1, len(tokens) // 2), generator)
+        return torch.cat([tokens, drawn["tokens"]]), drawn["candidate"]
+
+    def _loss(self, thought: Thought, target: Tensor) -> Loss:
+        space = self.predictor.space
+        counted = space.counts(target)[:, None].expand(thought.diverged.shape)
+        total = counted.sum().clamp(min=1)
+        judged = thought.candidates[1:] if self.config.loss_on == "all" else [thought.candidate]
+        means = [space.loss(y, target).sum() / total for y in judged]
+        value = torch.stack(means).mean()
+        metrics = {"nats": means[-1].detach()}
+        if self.config.start_weight:
+            first = space.loss(thought.candidates[0], target).sum() / total
+            value = value + self.config.start_weight * first
+            metrics["nats_start"] = first.detach()
+        metrics["energy"] = thought.energies[0].detach().mean()
+        metrics["diverged"] = thought.diverged.float().mean()
+        return Loss(value, metrics, target.numel())
+
+    @torch.no_grad()
+    def evaluate(self, batch: dict[str, Tensor], generator: torch.Generator) -> Loss:
+        """Loss after the trained number of steps, free of training noise; and of every step."""
+        tokens = batch["tokens"]
+        prediction = self.predictor.predict(tokens[:, :-1], Budget(trace=True), generator)
+        assert prediction.trace is not None  # asked for
+        target = tokens[:, 1:]
+        total = self.predictor.space.counts(target).sum().clamp(min=1)
+        losses = [self.predictor.loss(y, target).sum() / total for y in prediction.trace.outputs]
+        metrics = {f"nats_step_{step}": loss for step, loss in enumerate(losses)}
+        metrics["nats"] = losses[-1]
+        metrics["energy"] = prediction.energy.mean()
+        metrics["diverged"] = prediction.diverged.float().mean()
+        return Loss(losses[-1], metrics, target.numel())
+
+    def runtime_state(self) -> dict[str, Tensor]:
+        """The replay buffer."""
+        return self.replay.state() if self.replay is not None else {}
+
+    def load_runtime_state(self, state: dict[str, Tensor]) -> None:
+        """Continue with a saved replay buffer."""
+        if self.replay is not None:
+            self.replay.restore(state, next(self.predictor.parameters()).device)
+
+
+def _on_host(generator: torch.Generator) -> torch.Generator:
+    """A host generator seeded like ``generator``, so that a draw for the host needs no sync."""
+    return torch.Generator().manual_seed(generator.initial_seed())
+
+
+@register("objective", "s1")
+class SystemOne(ThinkingObjective):
+    """Published System 1: candidates detached between steps, loss after each step."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(ThinkingObjective.Config):
+        through: Through = "none"
+        loss_on: Literal["all", "last"] = "all"
+
+
+@register("objective", "s2")
+class SystemTwo(ThinkingObjective):
+    """Published System 2: only the last step keeps its graph, loss on it; 2–3 steps; replay."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(ThinkingObjective.Config):
+        through: Through = "last"
+        fewest_steps: int | None = 2
+        replay_samples: int = 192

@@ -1,0 +1,86 @@
+"""The energy-based transformer: a space, a body, and thinking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from argmind.config import PartConfig, part
+from argmind.energy.base import EnergyModel
+from argmind.predictors.base import Prediction, Predictor, Trace
+from argmind.registry import register
+from argmind.spaces.base import Space
+from argmind.thinking.budget import Budget
+from argmind.thinking.landscape import Landscape
+from argmind.thinking.select import choose, pick
+from argmind.thinking.think import Thought
+from argmind.thinking.thinker import Thinker, ThinkingConfig
+
+
+@register("predictor", "ebt")
+class EBT(Predictor):
+    """Start candidates, descend the energy, keep the best.
+
+    Source: Energy-Based Transformers are Scalable Learners and Thinkers (arXiv 2507.02092).
+    """
+
+    thinks = True
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(PartConfig):
+        space: PartConfig = part("space", "dual")
+        body: PartConfig = part("body", "two_stream")
+
+    def __init__(self, config: Config, thinking: ThinkingConfig, vocab_size: int) -> None:
+        super().__init__()
+        dim = config.body.transformer.hidden_dim  # type: ignore[attr-defined]
+        self.space: Space = config.space.build(vocab_size, dim)
+        amortised = thinking.start == "amortised"
+        landscapes = thinking.landscapes or thinking.steps
+        self.body: EnergyModel = config.body.build(landscapes, amortised)
+        self.thinker = Thinker(thinking)
+
+    def landscape(self, context: Tensor) -> Landscape:
+        """The energy over candidates for this context."""
+        return Landscape(self.space, self.body, self.encode(context))
+
+    def encode(self, context: Tensor, first: Tensor | None = None, last_only: bool = False) -> Any:
+        """Encode the context once; see :class:`Predictor`."""
+        after = torch.full_like(context[:, :1], context.shape[1] - 1) if last_only else None
+        return self.body.encode(self.space.embed_context(context), first=first, after=after)
+
+    def extend(self, state: Any, elements: Tensor) -> Any:
+        """One more context element (B,), from the cache."""
+        return self.body.extend(state, self.space.embed_context(elements[:, None]))
+
+    @torch.no_grad()
+    def predict_from(
+        self, state: Any, budget: Budget, generator: torch.Generator | None = None
+    ) -> Prediction:
+        """Think about everything the state asks, and keep the chosen candidates."""
+        landscape = Landscape(self.space, self.body, state)
+        thought = self.thinker.think(landscape, budget, generator)
+        index = choose(thought, budget.select)
+        candidate = pick(thought.candidate, index)
+        assert thought.energy is not None  # thinker.think always scores
+        return Prediction(
+            output=self.space.decode(candidate),
+            candidate=candidate,
+            energy=pick(thought.energy, index),
+            steps=pick(thought.steps, index),
+            nfe=thought.nfe.sum(1),
+            diverged=pick(thought.diverged, index),
+            trace=self._trace(thought, index) if budget.trace else None,
+        )
+
+    def _trace(self, thought: Thought, index: Tensor) -> Trace:
+        chosen = [pick(y, index) for y in thought.candidates]
+        energies = [pick(energy, index) for energy in thought.energies]
+        return Trace([self.space.decode(y) for y in chosen], energies)
+
+    def loss(self, output: Tensor, target: Tensor) -> Tensor:
+        """The space's task loss of decoded outputs."""
+        return self.space.output_loss(output, target)

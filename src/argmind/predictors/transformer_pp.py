@@ -1,0 +1,79 @@
+"""The rival: a modern causal transformer language model from the same blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from argmind.config import PartConfig
+from argmind.nn.conditioning.plain import NoConditioning
+from argmind.nn.context import ContextState, ContextStream
+from argmind.nn.transformer import TransformerConfig
+from argmind.predictors.base import Prediction, Predictor
+from argmind.registry import register
+from argmind.spaces.base import token_loss
+from argmind.thinking.budget import Budget
+
+
+@register("predictor", "transformer_pp")
+class TransformerPP(Predictor):
+    """Transformer++: pre-RMSNorm, rotary positions, SwiGLU, no biases, fused attention.
+
+    It answers in one pass whatever the budget. Having no energy, it reports the entropy of its
+    distribution (nats): what it would itself use to say how sure it is.
+    """
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(PartConfig):
+        transformer: TransformerConfig = field(default_factory=TransformerConfig)
+        tied: bool = True
+
+    def __init__(self, config: Config, thinking: Any, vocab_size: int) -> None:  # noqa: ARG002
+        super().__init__()
+        dims = config.transformer
+        self.embedding = nn.Embedding(vocab_size, dims.hidden_dim)
+        nn.init.normal_(self.embedding.weight, std=dims.hidden_dim**-0.5)
+        none = NoConditioning(NoConditioning.Config(), dims.hidden_dim, dims.num_layers, 1)
+        self.stream = ContextStream(dims, none, output=True)
+        self.readout = nn.Linear(dims.hidden_dim, vocab_size, bias=False)
+        nn.init.normal_(self.readout.weight, std=dims.hidden_dim**-0.5)
+        if config.tied:
+            self.readout.weight = self.embedding.weight
+
+    def encode(
+        self, context: Tensor, first: Tensor | None = None, last_only: bool = False
+    ) -> ContextState:
+        """Encode the context; see :class:`Predictor`."""
+        after = torch.full_like(context[:, :1], context.shape[1] - 1) if last_only else None
+        return self.stream.encode(self.embedding(context), first, after)
+
+    def extend(self, state: ContextState, elements: Tensor) -> ContextState:
+        """One more context element (B,), from the cache."""
+        return self.stream.extend(state, self.embedding(elements[:, None]))
+
+    def logits(self, state: ContextState) -> Tensor:
+        """(B, P, V) logits of what the state asks."""
+        hidden = self.stream.hidden(state)
+        assert hidden is not None  # the stream is built with its output
+        return self.readout(hidden)
+
+    @torch.no_grad()
+    def predict_from(
+        self,
+        state: ContextState,
+        budget: Budget,  # noqa: ARG002
+        generator: torch.Generator | None = None,  # noqa: ARG002
+    ) -> Prediction:
+        """One pass."""
+        logits = self.logits(state)
+        log_p = logits.float().log_softmax(-1)
+        entropy = -(log_p.exp() * log_p).sum(-1)
+        none = torch.zeros(entropy.shape, dtype=torch.long, device=entropy.device)
+        return Prediction(logits, logits, entropy, none, none + 1, ~entropy.isfinite())
+
+    def loss(self, output: Tensor, target: Tensor) -> Tensor:
+        """Cross-entropy in nats, per prediction."""
+        return token_loss(output, target, ignore_id=-1)

@@ -1,0 +1,1 @@
+"""Plots and self-contained HTML pages (plots need ``pip install 'argmind[report]'``)."""

@@ -1,0 +1,272 @@
+"""The plots of reports: matplotlib figures without global state, and their inline SVG.
+
+Every function returns a ``matplotlib.figure.Figure``; :func:`svg` makes it part of a page. The
+colours are those of Okabe and Ito (2008), told apart under the common forms of colour blindness.
+"""
+
+from __future__ import annotations
+
+import functools
+import html
+import io
+import re
+import warnings
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
+
+import numpy as np
+
+from argmind.errors import UserError
+from argmind.eval.statistics import spearman
+from argmind.report.data import BudgetRow, Curve, Scores
+from argmind.report.markup import visible
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+# Replaced by currentColor in a page, so that words and axes follow its light or dark theme.
+INK = "#22262e"
+
+STYLE: dict[str, Any] = {
+    "font.size": 9.5,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.15,
+    "grid.color": INK,
+    "axes.axisbelow": True,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "figure.facecolor": "white",
+    "figure.figsize": (5.4, 3.5),
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "lines.linewidth": 1.7,
+    "lines.markersize": 4.5,
+    "text.parse_math": False,  # a "$" in a name is a dollar
+    "svg.fonttype": "none",
+    "svg.hashsalt": "argmind",
+}
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _styled(function: Callable[P, R]) -> Callable[P, R]:
+    """Run a drawing function under :data:`STYLE`, leaving matplotlib's settings as they were."""
+
+    @functools.wraps(function)
+    def inside(*args: P.args, **kwargs: P.kwargs) -> R:
+        with _matplotlib().rc_context(STYLE), warnings.catch_warnings():
+            # The browser has the letters that matplotlib's own font lacks.
+            warnings.filterwarnings("ignore", message="Glyph .* missing")
+            return function(*args, **kwargs)
+
+    return inside
+
+
+def _matplotlib() -> Any:
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise UserError(
+            "plots need matplotlib, which is not installed: pip install 'argmind[report]'."
+        ) from error
+    return matplotlib
+
+
+@_styled
+def svg(figure: Figure, title: str, key: str) -> str:
+    """The figure as an ``<svg>`` element for HTML.
+
+    ``title`` is what a screen reader says; ``key`` must differ between the pictures of one page,
+    whose inner names it keeps apart.
+    """
+    buffer = io.StringIO()
+    nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
+    figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :].strip()
+    text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text).replace("xlink:href=", "href=")
+    text = re.sub(r'\bid="', f'id="{key}-', text)
+    text = re.sub(r'href="#', f'href="#{key}-', text).replace("url(#", f"url(#{key}-")
+    text = text.replace(INK, "currentColor")
+    label = html.escape(visible(title), quote=True)
+    return re.sub(
+        r'<svg (.*?)width="[^"]*"', lambda m: _opening(m.group(1), label), text, count=1, flags=re.S
+    ).replace("  ", " ")
+
+
+def _opening(attributes: str, label: str) -> str:
+    attributes = re.sub(r'height="[^"]*"\s*', "", attributes)
+    return f'<svg role="img" aria-label="{label}" {attributes}'
+
+
+def _axes(title: str, x: str, y: str) -> tuple[Figure, Axes]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(layout="constrained")
+    axes = figure.add_subplot()
+    axes.set(title=visible(title), xlabel=visible(x), ylabel=visible(y))
+    return figure, axes
+
+
+def _legend(figure: Figure, columns: int = 2) -> None:
+    figure.legend(loc="outside lower center", ncols=columns)
+
+
+def _colours(names: Sequence[Any]) -> dict[Any, tuple[str, str]]:
+    """A colour and a marker for each different name, in order of appearance."""
+    different = list(dict.fromkeys(names))
+    return {
+        name: (PALETTE[i % len(PALETTE)], MARKERS[i % len(MARKERS)])
+        for i, name in enumerate(different)
+    }
+
+
+@_styled
+def learning_curves(
+    curves: Sequence[Curve], against: Literal["tokens", "seconds"] = "tokens"
+) -> Figure:
+    """Nats per token of every run against tokens seen or seconds trained."""
+    from matplotlib.ticker import EngFormatter
+
+    title, label = {
+        "tokens": ("Learning at equal data", "training tokens"),
+        "seconds": ("Learning at equal time", "training time / s"),
+    }[against]
+    figure, axes = _axes(title, label, "loss / nats per token")
+    looks = _colours([curve.model for curve in curves])
+    for curve in curves:
+        colour, marker = looks[curve.model]
+        held_out = curve.split == "held-out"
+        axes.plot(
+            np.asarray(getattr(curve, against), float),
+            np.asarray(curve.nats, float),
+            color=colour,
+            label=visible(f"{curve.model}, {curve.split}"),
+            marker=marker if held_out else "",
+            alpha=1.0 if held_out else 0.4,
+            linewidth=1.7 if held_out else 1.0,
+        )
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    _legend(figure)
+    return figure
+
+
+@_styled
+def against_steps(
+    rows: Sequence[BudgetRow],
+    quantity: Literal["nats", "energy"],
+    rival: BudgetRow | None = None,
+) -> Figure:
+    """Loss or energy against thinking steps, a line per candidates count, with interval bands.
+
+    The rival, which does not think, is a level line. Rows without the quantity are left out.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    titles = {"nats": "Loss against thinking", "energy": "Energy against thinking"}
+    units = {"nats": "loss / nats per token", "energy": "final energy (a cost, no unit)"}
+    figure, axes = _axes(titles[quantity], "thinking steps", units[quantity])
+    looks = _colours([row.candidates for row in rows])
+    for candidates, (colour, marker) in looks.items():
+        line = sorted((r for r in rows if r.candidates == candidates), key=lambda row: row.steps)
+        _line_with_band(axes, line, quantity, colour, marker)
+    if rival is not None and quantity == "nats":
+        axes.axhline(rival.nats.value, color=INK, linestyle="--", label=visible(rival.model))
+        if rival.nats.low is not None and rival.nats.high is not None:
+            axes.axhspan(rival.nats.low, rival.nats.high, color=INK, alpha=0.08, linewidth=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _legend(figure)
+    return figure
+
+
+def _line_with_band(
+    axes: Axes, rows: Sequence[BudgetRow], quantity: str, colour: str, marker: str
+) -> None:
+    known = [(row.steps, getattr(row, quantity)) for row in rows]
+    points = [(steps, interval) for steps, interval in known if interval is not None]
+    if not points:
+        return
+    candidates = rows[0].candidates
+    steps = [step for step, _ in points]
+    axes.plot(
+        steps,
+        [interval.value for _, interval in points],
+        color=colour,
+        marker=marker,
+        label=f"{candidates} candidate{'s' if candidates > 1 else ''}",
+    )
+    low = [np.nan if i.low is None else i.low for _, i in points]
+    high = [np.nan if i.high is None else i.high for _, i in points]
+    axes.fill_between(steps, low, high, color=colour, alpha=0.14, linewidth=0)
+
+
+@_styled
+def signal_against_loss(scores: Scores) -> Figure:
+    """Density of held-out tokens by the model's own signal and the loss it really had.
+
+    The line is the mean loss of ten groups of equal size, from least to greatest signal; the title
+    has Spearman's rank correlation. Tokens that are not finite are left out.
+    """
+    from matplotlib.colors import LogNorm
+
+    values, losses = scores.finite()
+    unit = "a cost, no unit" if scores.unit == "1" else scores.unit
+    title = f"{scores.model}: rank correlation {spearman(values, losses):.2f}"
+    figure, axes = _axes(title, f"{scores.signal} ({unit})", "actual loss / nats")
+    if len(values) == 0:
+        axes.text(0.5, 0.5, "no finite values", transform=axes.transAxes, ha="center")
+        return figure
+    cells = axes.hexbin(
+        values, losses, gridsize=(26, 14), mincnt=1, cmap="Blues", norm=LogNorm(), linewidths=0.1
+    )
+    counts = cells.get_array()
+    most = 2.0 if counts is None else max(2.0, float(counts.max()))
+    cells.set_clim(0.4, most)  # below 1, so that a single token is not white on white
+    bar = figure.colorbar(cells, ax=axes, label="tokens in a cell", format="%g")
+    bar.ax.set_ylim(1, most)
+    bar.minorticks_off()
+    groups = np.array_split(np.argsort(values, kind="stable"), min(10, len(values)))
+    axes.plot(
+        [values[group].mean() for group in groups],
+        [losses[group].mean() for group in groups],
+        color=PALETTE[1],
+        marker="o",
+        label="mean loss of a tenth of the tokens",
+    )
+    _legend(figure, 1)
+    return figure
+
+
+@_styled
+def budget_map(rows: Sequence[BudgetRow]) -> Figure:
+    """Nats per token on the grid of thinking steps × candidates; darker is lower, so better."""
+    steps = sorted({row.steps for row in rows})
+    counts = sorted({row.candidates for row in rows})
+    grid = np.full((len(counts), len(steps)), np.nan)
+    for row in rows:
+        grid[counts.index(row.candidates), steps.index(row.steps)] = row.nats.value
+    figure, axes = _axes("Loss by budget / nats per token", "thinking steps", "candidates")
+    axes.grid(False)
+    axes.spines[:].set_visible(False)
+    shown = axes.imshow(grid, cmap="Blues_r", aspect="auto", origin="lower")
+    axes.set_xticks(range(len(steps)), [str(step) for step in steps])
+    axes.set_yticks(range(len(counts)), [str(count) for count in counts])
+    for (i, j), value in np.ndenumerate(grid):
+        if np.isfinite(value):
+            red, green, blue, _ = shown.cmap(shown.norm(value))
+            light = 0.299 * red + 0.587 * green + 0.114 * blue > 0.5
+            ink = "#14161a" if light else "#ffffff"
+            axes.text(j, i, f"{value:.3f}", ha="center", va="center", color=ink, size=8.5)
+    return figure

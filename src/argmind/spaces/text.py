@@ -1,0 +1,196 @@
+"""Four geometries of a next-token answer.
+
+Tokens live on the corners of a simplex with V corners. What the candidate is, and where the
+energy is differentiated, is the choice:
+
+========== ===================== ============================= ==============================
+name       candidate y           energy differentiated at      move
+========== ===================== ============================= ==============================
+published  V numbers             p = softmax(y)                y ← p − δ (read as logits)
+euclidean  V logits              y, through the softmax        y ← y − δ
+mirror     D-vector s            e = Σ softmax(W s)_v E_v      s ← s − δ
+dual       D-vector s            s, seen beside e(s)           s ← s − δ
+========== ===================== ============================= ==============================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from argmind.config import PartConfig
+from argmind.registry import register
+from argmind.spaces.base import Embedding, Space, token_loss
+
+
+class TextSpace(Space):
+    """What the geometries share: token embeddings, expected embedding, cross-entropy."""
+
+    amortises = True
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(PartConfig):
+        #: V→D matrix of a candidate: its own, or the token embedding.
+        candidate_embedding: Literal["own", "token"] = "token"
+        #: D→V read-out matrix, where a geometry has one: the token embedding, or its own.
+        readout: Literal["token", "own"] = "token"
+        #: A target with this id is not learnt (the public text code pads with 0).
+        ignore_id: int | None = None
+
+    def __init__(self, config: Config, vocab_size: int, dim: int) -> None:
+        super().__init__()
+        self.ignore_id = -1 if config.ignore_id is None else config.ignore_id
+        self.vocab_size, self.dim = vocab_size, dim
+        self.embedding = nn.Embedding(vocab_size, dim)
+        nn.init.normal_(self.embedding.weight, std=dim**-0.5)
+        own = config.candidate_embedding == "own"
+        self.candidate_embedding = nn.Linear(vocab_size, dim, bias=False) if own else None
+        if self.candidate_embedding is not None:
+            nn.init.xavier_uniform_(self.candidate_embedding.weight)
+        self.readout = nn.Linear(dim, vocab_size, bias=False) if config.readout == "own" else None
+        if self.readout is not None:
+            nn.init.normal_(self.readout.weight, std=dim**-0.5)
+
+    def embed_context(self, context: Tensor) -> Tensor:
+        """Token ids (B, S) → (B, S, D)."""
+        return self.embedding(context)
+
+    def counts(self, target: Tensor) -> Tensor:
+        """Which targets (B, S) are learnt."""
+        return target != self.ignore_id
+
+    def expected_embedding(self, p: Tensor) -> Tensor:
+        """``Σ_v p_v E_v``: (..., V) → (..., D)."""
+        own = self.candidate_embedding
+        return own(p) if own is not None else p @ self.embedding.weight
+
+    def logits(self, s: Tensor) -> Tensor:
+        """``W s``: (..., D) → (..., V)."""
+        return F.linear(s, self.embedding.weight if self.readout is None else self.readout.weight)
+
+    def output_loss(self, output: Tensor, target: Tensor) -> Tensor:
+        """Cross-entropy in nats of logits (..., V); ignored targets give 0."""
+        return token_loss(output, target, self.ignore_id)
+
+
+class _LogitSpace(TextSpace):
+    """Candidates with one number per token."""
+
+    def feature_shape(self) -> tuple[int, ...]:
+        """(V,)."""
+        return (self.vocab_size,)
+
+    def amortised(self, hidden: Tensor) -> Tensor:
+        """The read-out of the context stream's output: ordinary logits."""
+        return self.logits(hidden)
+
+    def decode(self, y: Tensor) -> Tensor:
+        """The candidate is read as logits."""
+        return y
+
+
+@register("space", "published")
+class PublishedSpace(_LogitSpace):
+    """The paper's text geometry: the variable changes space within a step.
+
+    ``p = softmax(y)``; the gradient is taken with respect to p; ``y ← p − δ``, read as logits by
+    the next step and by the loss. Source: Energy-Based Transformers, public text code.
+    """
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(TextSpace.Config):
+        candidate_embedding: Literal["own", "token"] = "own"
+        #: Apply the softmax before every step, or before the first only.
+        softmax: Literal["each_step", "first_step"] = "each_step"
+
+    def __init__(self, config: Config, vocab_size: int, dim: int) -> None:
+        super().__init__(config, vocab_size, dim)
+        self.softmax_each_step = config.softmax == "each_step"
+
+    def point(self, y: Tensor, step: int) -> Tensor:
+        """The probabilities."""
+        return y.softmax(-1) if self.softmax_each_step or step == 0 else y
+
+    def embed(self, point: Tensor) -> Embedding:
+        """The expected embedding."""
+        e = self.expected_embedding(point)
+        return Embedding(e, e)
+
+    def move(self, y: Tensor, point: Tensor, delta: Tensor) -> Tensor:  # noqa: ARG002
+        """``p − δ``."""
+        return point - delta
+
+
+@register("space", "euclidean")
+class EuclideanSpace(_LogitSpace):
+    """The true gradient on the logits, through the softmax."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(TextSpace.Config):
+        pass
+
+    def embed(self, point: Tensor) -> Embedding:
+        """The expected embedding of softmax(y)."""
+        e = self.expected_embedding(point.softmax(-1))
+        return Embedding(e, e)
+
+
+class _VectorSpace(TextSpace):
+    """Candidates with D numbers, whose read-out is the logits."""
+
+    def feature_shape(self) -> tuple[int, ...]:
+        """(D,)."""
+        return (self.dim,)
+
+    def amortised(self, hidden: Tensor) -> Tensor:
+        """The context stream's own output."""
+        return hidden
+
+    def decode(self, y: Tensor) -> Tensor:
+        """``W s``."""
+        return self.logits(y)
+
+
+@register("space", "mirror")
+class MirrorSpace(_VectorSpace):
+    """Mirror descent with the read-out as mirror map: a dual vector moves, the model sees e.
+
+    ``e = Σ_v softmax(W s)_v E_v``; ``s ← s − δ`` with the gradient taken with respect to e.
+    """
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(TextSpace.Config):
+        pass
+
+    def point(self, y: Tensor, step: int) -> Tensor:  # noqa: ARG002
+        """The expected embedding e."""
+        return self.expected_embedding(self.logits(y).softmax(-1))
+
+    def embed(self, point: Tensor) -> Embedding:
+        """The point itself."""
+        return Embedding(point, point)
+
+
+@register("space", "dual")
+class DualSpace(_VectorSpace):
+    """The D-vector is the candidate and is seen too: ``P norm(s) + e(s)``; heads pair with s."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(TextSpace.Config):
+        pass
+
+    def __init__(self, config: Config, vocab_size: int, dim: int) -> None:
+        super().__init__(config, vocab_size, dim)
+        self.projection = nn.Linear(dim, dim, bias=False)
+        nn.init.xavier_uniform_(self.projection.weight)
+
+    def embed(self, point: Tensor) -> Embedding:
+        """The normed, projected candidate plus the expected embedding of its read-out."""
+        wide = point.to(torch.promote_types(point.dtype, torch.float32))
+        normed = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + 1e-5)
+        e = self.expected_embedding(self.logits(point).softmax(-1))
+        return Embedding(self.projection(normed.to(point.dtype)) + e, point)

@@ -1,0 +1,1 @@
+"""Thinking: moving candidates downhill. Rules, schedules, stops, and the one loop."""

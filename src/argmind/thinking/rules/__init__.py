@@ -1,0 +1,1 @@
+"""Rules: from a gradient to a move."""

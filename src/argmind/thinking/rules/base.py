@@ -1,0 +1,38 @@
+"""What a rule does."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from argmind.registry import Part
+from argmind.spaces.base import Space
+
+
+class Rule(Part):
+    """From energies and gradients to moves; ``memory`` is one tensor shaped as the point, or None.
+
+    The base class is plain gradient descent: ``δ = α ∇E``.
+    """
+
+    def before(
+        self,
+        space: Space,  # noqa: ARG002
+        y: Tensor,
+        memory: Tensor | None,  # noqa: ARG002
+        step: int,  # noqa: ARG002
+        noisy: bool,  # noqa: ARG002
+        generator: torch.Generator | None,  # noqa: ARG002
+    ) -> Tensor:
+        """The candidate at which this step evaluates the energy (look-ahead, noise)."""
+        return y
+
+    def delta(
+        self,
+        gradient: Tensor,
+        energy: Tensor,  # noqa: ARG002
+        size: Tensor | float,
+        memory: Tensor | None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """The step δ to subtract, and the memory for the next one."""
+        return size * gradient, memory

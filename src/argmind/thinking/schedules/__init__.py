@@ -1,0 +1,1 @@
+"""Schedules: how large a step is."""

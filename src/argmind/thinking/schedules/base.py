@@ -1,0 +1,23 @@
+"""What a schedule does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from argmind.registry import Part
+
+#: Step index → step size: a number, or a tensor that broadcasts over (B, N, *P).
+Sizes = Callable[[int], "Tensor | float"]
+
+
+class Schedule(nn.Module, Part):
+    """Step sizes of one thought; drawn afresh for every thought where they are random."""
+
+    def sizes(
+        self, predictions: torch.Size, generator: torch.Generator | None, noisy: bool
+    ) -> Sizes:
+        """Sizes for candidates (B, N, *P); ``noisy``: training-time randomness applies."""
+        raise NotImplementedError

@@ -1,0 +1,1 @@
+"""Stops: when a prediction is finished."""

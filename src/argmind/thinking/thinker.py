@@ -1,0 +1,128 @@
+"""How a model thinks unless told otherwise: the part of a recipe called ``thinking``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from argmind.config import PartConfig, part
+from argmind.errors import UserError
+from argmind.spaces.base import StartKind
+from argmind.thinking.budget import Budget
+from argmind.thinking.landscape import Landscape
+from argmind.thinking.rules.base import Rule
+from argmind.thinking.schedules.base import Schedule, Sizes
+from argmind.thinking.think import Plan, Thought, Through, think
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThinkingConfig:
+    """Start, rule, schedule and number of steps.
+
+    ``steps`` is the number trained (the most, where training draws it); ``landscapes`` how many
+    steps a step-conditioned model tells apart (default: ``steps``).
+    """
+
+    steps: int = 2
+    start: StartKind = "amortised"
+    start_noise_std: float = 1.0
+    rule: PartConfig = part("rule", "gradient")
+    schedule: PartConfig = part("schedule", "learned")
+    landscapes: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"steps must be at least 1, got {self.steps}")
+        if self.start_noise_std < 0:
+            raise ValueError(f"start_noise_std may not be negative, got {self.start_noise_std}")
+        if self.landscapes is not None and self.landscapes < 1:
+            raise ValueError(f"landscapes must be at least 1, got {self.landscapes}")
+
+
+class Thinker(nn.Module):
+    """Starts candidates and thinks, in training and inference alike; owns a learned step size."""
+
+    def __init__(self, config: ThinkingConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.rule: Rule = config.rule.build()
+        self.schedule: Schedule = config.schedule.build()
+
+    def check(self, budget: Budget) -> None:
+        """Refuse a budget that cannot give an answer.
+
+        Raises:
+            UserError: zero steps from noise or zeros.
+        """
+        if budget.steps == 0 and self.config.start != "amortised":
+            raise UserError(
+                f"0 thinking steps leave the start as it is, and this model starts from "
+                f"{self.config.start}: ask for --steps 1 or more, or train with "
+                "thinking.start=amortised."
+            )
+
+    def start(
+        self, landscape: Landscape, candidates: int, generator: torch.Generator | None
+    ) -> Tensor:
+        """First candidates (B, N, *P, *F)."""
+        asked = landscape.body.predictions(landscape.state)
+        predictions = torch.Size((asked[0], candidates, *asked[1:]))
+        kind = self.config.start
+        hidden = landscape.body.hidden(landscape.state) if kind == "amortised" else None
+        return landscape.space.start(
+            kind, predictions, hidden, self.config.start_noise_std, generator
+        )
+
+    def train_think(
+        self,
+        landscape: Landscape,
+        start: Tensor,
+        steps: int,
+        through: Through,
+        generator: torch.Generator | None,
+    ) -> Thought:
+        """Differentiable thinking, with the training-time randomness of rule and schedule."""
+        plan = Plan(
+            steps=steps,
+            rule=self.rule,
+            sizes=self._sizes(landscape, start, generator, noisy=True),
+            through=through,
+            noisy=True,
+        )
+        return think(landscape, start, plan, generator)
+
+    def think(
+        self,
+        landscape: Landscape,
+        budget: Budget,
+        generator: torch.Generator | None = None,
+        start: Tensor | None = None,
+    ) -> Thought:
+        """Thinking at inference; always scored, so that every answer comes with its energy."""
+        self.check(budget)
+        if start is None:
+            start = self.start(landscape, budget.candidates, generator)
+        plan = Plan(
+            steps=self.config.steps if budget.steps is None else budget.steps,
+            rule=self.rule,
+            sizes=self._sizes(landscape, start, generator, budget.noisy),
+            stop=budget.stop.build(),
+            accept_lower=budget.accept_lower,
+            noisy=budget.noisy,
+            deadline_s=budget.deadline_s,
+            keep=budget.trace,
+            score=True,
+        )
+        return think(landscape, start, plan, generator)
+
+    def _sizes(
+        self,
+        landscape: Landscape,
+        start: Tensor,
+        generator: torch.Generator | None,
+        noisy: bool,
+    ) -> Sizes:
+        predictions = start.shape[: start.ndim - landscape.space.feature_axes]
+        return self.schedule.sizes(predictions, generator, noisy)

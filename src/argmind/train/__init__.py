@@ -1,0 +1,1 @@
+"""The trainer: machinery with no word of any modality in it."""
