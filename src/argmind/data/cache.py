@@ -7,7 +7,6 @@ size and digest. The key covers the text, the tokenizer, the limit and the schem
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from argmind.data.base import Progress, digest_of
 from argmind.data.sources.base import Piece, Source
-from argmind.data.storage import cache_folder, locked, replacing
+from argmind.data.storage import cache_folder, locked, read_record, replacing, write_record
 from argmind.data.tokenizers.base import Tokenizer
 from argmind.errors import UserError
 
@@ -74,7 +73,7 @@ def cached_tokens(
                 _log.warning("the token cache %s is damaged (%s): making it again", path, problem)
             if problem:
                 _make(path, source, tokenizer, limit_tokens, progress)
-    record = json.loads(_record(path).read_bytes())
+    record = read_record(_record(path))
     tokens = np.memmap(path, dtype=np.dtype(record["dtype"]), mode="r").view(np.ndarray)
     return CachedTokens(tokens=tokens, fingerprint=key, path=path, documents=record["documents"])
 
@@ -86,7 +85,7 @@ def _record(path: Path) -> Path:
 def _problem(path: Path, verify: bool) -> str:
     """What keeps a cache from being used; empty if nothing does."""
     try:
-        record = json.loads(_record(path).read_bytes())
+        record = read_record(_record(path))
         size = path.stat().st_size
         if size != record["tokens"] * np.dtype(record["dtype"]).itemsize:
             return f"{size} bytes on disk for {record['tokens']} tokens"
@@ -95,11 +94,11 @@ def _problem(path: Path, verify: bool) -> str:
                 found = hashlib.file_digest(handle, _hasher).hexdigest()
             if found != record["digest"]:
                 return "its digest is wrong"
-        return "" if isinstance(record["documents"], int) else "its record is incomplete"
+        return ""
     except FileNotFoundError:
         return _ABSENT
-    except (ValueError, TypeError, KeyError) as error:
-        return f"its record cannot be read: {error}"
+    except (OSError, ValueError) as error:
+        return str(error)
 
 
 def _make(
@@ -123,7 +122,6 @@ def _make(
         if not tokens:
             raise UserError(f"{source.name}: there is no text in it.")
     record = {
-        "schema": _SCHEMA,
         "source": source.name,
         "tokenizer": tokenizer.fingerprint,
         "dtype": dtype.str,
@@ -131,8 +129,7 @@ def _make(
         "documents": documents,
         "digest": hasher.hexdigest(),
     }
-    with replacing(_record(path)) as handle:
-        handle.write(json.dumps(record, indent=1).encode())
+    write_record(_record(path), record)
 
 
 def _tokenised(

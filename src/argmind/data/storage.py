@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+from argmind.data.base import digest_of
 from argmind.errors import UserError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -44,6 +46,34 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def write_record(path: Path, record: Any) -> None:
+    """Write plain data as JSON with its digest.
+
+    Raises:
+        UserError: see :func:`replacing`.
+    """
+    with replacing(path) as handle:
+        handle.write(json.dumps({"digest": digest_of(record), "record": record}).encode())
+
+
+def read_record(path: Path) -> Any:
+    """The plain data of :func:`write_record`.
+
+    Raises:
+        OSError: there is none.
+        ValueError: it is damaged.
+    """
+    sealed = json.loads(path.read_bytes())
+    try:
+        record = sealed["record"]
+        intact = sealed["digest"] == digest_of(record)
+    except (TypeError, KeyError):
+        intact, record = False, None
+    if not intact:
+        raise ValueError("its digest is wrong")
+    return record
 
 
 @contextmanager

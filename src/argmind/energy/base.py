@@ -44,6 +44,10 @@ class EnergyModel(nn.Module, Part):
         """The state after one more context row (B, 1, D), which the next prediction follows."""
         raise NotImplementedError
 
+    def keep(self, state: Any, rows: Tensor) -> Any:
+        """The state of some of its problems, by index."""
+        raise NotImplementedError
+
     def hidden(self, state: Any) -> Tensor | None:
         """The context stream's output at each prediction (B, *P, D), for an amortised start."""
         raise NotImplementedError

@@ -7,15 +7,14 @@ Source: Energy-Based Transformers, section 3 (autoregressive form).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from argmind.config import PartConfig, part
 from argmind.energy.base import EnergyModel
-from argmind.nn.context import ContextState, ContextStream, Encoded
-from argmind.nn.self_attention import KeysValues
+from argmind.nn.context import ContextState, ContextStream
 from argmind.nn.transformer import TransformerConfig
 from argmind.registry import register, require_second_order
 from argmind.spaces.base import Embedding
@@ -56,6 +55,10 @@ class TwoStream(EnergyModel):
         """Append one context row (B, 1, D), which the next prediction follows."""
         return self.stream.extend(state, rows)
 
+    def keep(self, state: ContextState, rows: Tensor) -> ContextState:
+        """The state of some of its problems, by index."""
+        return state.rows(rows)
+
     def hidden(self, state: ContextState) -> Tensor | None:
         """Context stream output at each prediction (B, P, D)."""
         return self.stream.hidden(state)
@@ -90,18 +93,8 @@ class TwoStream(EnergyModel):
             return None
         rows = active.any(1).nonzero()[:, 0]
         columns = active[rows].int().argsort(dim=1, descending=True, stable=True)[:, :most]
-        smaller = ContextState(
-            state.context[rows],
-            None if state.first is None else state.first[rows],
-            state.after[rows].gather(1, columns),
-            {landscape: _rows(one, rows) for landscape, one in state.encoded.items()},
-        )
-        return smaller, Rows(rows, columns)
-
-
-def _rows(encoded: Encoded, rows: Tensor) -> Encoded:
-    cache = [KeysValues(layer.keys[rows], layer.values[rows]) for layer in encoded.cache]
-    return Encoded(cache, None if encoded.hidden is None else encoded.hidden[rows])
+        fewer = state.rows(rows)
+        return replace(fewer, after=fewer.after.gather(1, columns)), Rows(rows, columns)
 
 
 @dataclass(frozen=True)

@@ -48,12 +48,12 @@ class Figure:
     def __post_init__(self) -> None:
         for name in ("value", "low", "high"):
             object.__setattr__(self, name, _numbers(getattr(self, name), name))
-        if not isinstance(self.unit, str) or not self.unit.strip():
+        if not _is_text(self.unit):
             raise ValueError("a figure needs a unit ('nats/token', 'ms', '1' for a pure number)")
-        if not isinstance(self.reason, str):
-            raise ValueError(f"reason must be text, got {self.reason!r}")
-        if None in _as_tuple(self.value) and not self.reason:
+        if None in _as_tuple(self.value) and not _is_text(self.reason):
             raise ValueError("a missing value needs a reason")
+        if self.reason != "" and not _is_text(self.reason):
+            raise ValueError(f"reason must be text, got {self.reason!r}")
         self._check_range()
 
     def _check_range(self) -> None:
@@ -116,13 +116,12 @@ class Results:
 
     def __post_init__(self) -> None:
         for name in ("command", "commit"):
-            text = getattr(self, name)
-            if not isinstance(text, str) or not text.strip():
-                raise ValueError(f"{name} must be text, got {text!r}")
-        if not isinstance(self.machine, Mapping) or not self.machine:
+            if not _is_text(getattr(self, name)):
+                raise ValueError(f"{name} must be text, got {getattr(self, name)!r}")
+        if not _is_filled_mapping(self.machine):
             raise ValueError(f"machine must be a mapping that says something, got {self.machine!r}")
         object.__setattr__(self, "seeds", tuple(self.seeds))
-        if any(isinstance(seed, bool) or not isinstance(seed, int) for seed in self.seeds):
+        if not all(_is_whole(seed) for seed in self.seeds):
             raise ValueError(f"seeds must be whole numbers, got {list(self.seeds)!r}")
         clash = sorted(set(self.extra) & set(REQUIRED))
         if clash:
@@ -239,6 +238,18 @@ def _read_figure(plain: Any, where: str) -> Figure:
         return Figure(**plain)
     except ValueError as error:
         raise UserError(f"{where}: {error}.") from error
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_filled_mapping(value: object) -> bool:
+    return isinstance(value, Mapping) and bool(value)
 
 
 def _as_tuple(value: Value) -> tuple[Number, ...]:

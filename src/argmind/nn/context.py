@@ -25,6 +25,11 @@ class Encoded:
     cache: list[KeysValues]
     hidden: Tensor | None
 
+    def rows(self, index: Tensor) -> Encoded:
+        """Some of the problems."""
+        cache = [KeysValues(layer.keys[index], layer.values[index]) for layer in self.cache]
+        return Encoded(cache, None if self.hidden is None else self.hidden[index])
+
 
 @dataclass
 class ContextState:
@@ -39,6 +44,12 @@ class ContextState:
     first: Tensor | None
     after: Tensor
     encoded: dict[int, Encoded] = field(default_factory=dict)
+
+    def rows(self, index: Tensor) -> ContextState:
+        """Some of the problems, with their caches."""
+        first = None if self.first is None else self.first[index]
+        encoded = {landscape: one.rows(index) for landscape, one in self.encoded.items()}
+        return ContextState(self.context[index], first, self.after[index], encoded)
 
 
 class ContextStream(nn.Module):

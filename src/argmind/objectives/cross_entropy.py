@@ -26,8 +26,8 @@ class CrossEntropy(Objective[TransformerPP]):
         self.predictor = predictor
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> Loss:  # noqa: ARG002
-        """Loss on windows of tokens (B, S + 1)."""
-        tokens = batch["tokens"]
-        logits = self.predictor.logits(self.predictor.encode(tokens[:, :-1]))
-        value = self.predictor.loss(logits, tokens[:, 1:]).mean()
-        return Loss(value, {"nats": value.detach()}, tokens[:, 1:].numel())
+        """Mean loss of one batch."""
+        context, target = self.predictor.task(batch)
+        logits = self.predictor.logits(self.predictor.encode(context))
+        value = self.predictor.loss(logits, target).mean()
+        return Loss(value, {"nats": value.detach()}, target.numel())

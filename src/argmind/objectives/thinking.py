@@ -52,21 +52,21 @@ class ThinkingObjective(Objective[EBT]):
         self.replay = ReplayBuffer(config.replay_samples) if config.replay_samples else None
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> Loss:
-        """Loss on windows of tokens (B, S + 1)."""
-        fresh_count = len(batch["tokens"])
-        samples, past = self._with_replay(batch["tokens"], generator)
+        """Loss of one batch, grown by replayed samples where there is a buffer."""
         model = self.predictor
-        landscape = model.landscape(samples[:, :-1])
+        samples, past = self._with_replay(batch, generator)
+        context, target = model.task(samples)
+        landscape = model.landscape(context)
         start = model.thinker.start(landscape, 1, generator)
         if past is not None:
-            start = torch.cat([start[:fresh_count], past])
+            start = torch.cat([start[: -len(past)], past])
         thought = model.thinker.train_think(
             landscape, start, self._steps(generator), self.config.through, generator
         )
         if self.replay is not None and self.training:
-            fresh = {"tokens": samples, "candidate": thought.candidate}
-            self.replay.push({name: rows[:fresh_count] for name, rows in fresh.items()})
-        return self._loss(thought, samples[:, 1:])
+            fresh = len(thought.candidate) - (0 if past is None else len(past))
+            self.replay.push({**batch, "candidate": thought.candidate[:fresh]})
+        return self._loss(thought, target)
 
     def _steps(self, generator: torch.Generator) -> int:
         most = self.predictor.thinker.config.steps
@@ -76,13 +76,15 @@ class ThinkingObjective(Objective[EBT]):
         return int(torch.randint(fewest, most + 1, (), generator=_on_host(generator)))
 
     def _with_replay(
-        self, tokens: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor | None]:
+        self, batch: dict[str, Tensor], generator: torch.Generator
+    ) -> tuple[dict[str, Tensor], Tensor | None]:
         """The batch, grown by half with past samples, and those samples' candidates."""
         if self.replay is None or not len(self.replay) or not self.training:
-            return tokens, None
-        drawn = self.replay.draw(max(1, len(tokens) // 2), generator)
-        return torch.cat([tokens, drawn["tokens"]]), drawn["candidate"]
+            return batch, None
+        fresh = len(next(iter(batch.values())))
+        drawn = self.replay.draw(max(1, fresh // 2), generator)
+        grown = {name: torch.cat([rows, drawn[name]]) for name, rows in batch.items()}
+        return grown, drawn["candidate"]
 
     def _loss(self, thought: Thought, target: Tensor) -> Loss:
         space = self.predictor.space
@@ -103,10 +105,9 @@ class ThinkingObjective(Objective[EBT]):
     @torch.no_grad()
     def evaluate(self, batch: dict[str, Tensor], generator: torch.Generator) -> Loss:
         """Loss after the trained number of steps, free of training noise; and of every step."""
-        tokens = batch["tokens"]
-        prediction = self.predictor.predict(tokens[:, :-1], Budget(trace=True), generator)
+        context, target = self.predictor.task(batch)
+        prediction = self.predictor.predict(context, Budget(trace=True), generator)
         assert prediction.trace is not None  # asked for
-        target = tokens[:, 1:]
         total = self.predictor.space.counts(target).sum().clamp(min=1)
         losses = [self.predictor.loss(y, target).sum() / total for y in prediction.trace.outputs]
         metrics = {f"nats_step_{step}": loss for step, loss in enumerate(losses)}

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from argmind.randomness import Randomness
 from argmind.registry import Part
 from argmind.thinking.budget import Budget
 
@@ -59,9 +60,7 @@ class Predictor(nn.Module, Part):
         """The state after one more element (B,) of the context; asks what follows it."""
         raise NotImplementedError
 
-    def predict_from(
-        self, state: Any, budget: Budget, generator: torch.Generator | None = None
-    ) -> Prediction:
+    def predict_from(self, state: Any, budget: Budget, generator: Randomness = None) -> Prediction:
         """Predict everything the state asks."""
         raise NotImplementedError
 
@@ -70,12 +69,20 @@ class Predictor(nn.Module, Part):
         self,
         problem: Tensor,
         budget: Budget | None = None,
-        generator: torch.Generator | None = None,
+        generator: Randomness = None,
         first: Tensor | None = None,
     ) -> Prediction:
         """What follows every element of ``problem`` (B, S); ``first`` (B,): left padding ends."""
         state = self.encode(problem, first)
         return self.predict_from(state, budget or Budget(), generator)
+
+    def task(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """A batch as problem and target."""
+        raise NotImplementedError
+
+    def keep(self, state: Any, rows: Tensor) -> Any:
+        """The state of some of its problems, by index."""
+        raise NotImplementedError
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         """Task loss of outputs (B, *P, …), per prediction (B, *P)."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from argmind.config import PartConfig, part
 from argmind.energy.base import EnergyModel
 from argmind.predictors.base import Prediction, Predictor, Trace
+from argmind.randomness import Randomness
 from argmind.registry import register
 from argmind.spaces.base import Space
 from argmind.thinking.budget import Budget
@@ -57,9 +58,7 @@ class EBT(Predictor):
         return self.body.extend(state, self.space.embed_context(elements[:, None]))
 
     @torch.no_grad()
-    def predict_from(
-        self, state: Any, budget: Budget, generator: torch.Generator | None = None
-    ) -> Prediction:
+    def predict_from(self, state: Any, budget: Budget, generator: Randomness = None) -> Prediction:
         """Think about everything the state asks, and keep the chosen candidates."""
         landscape = Landscape(self.space, self.body, state)
         thought = self.thinker.think(landscape, budget, generator)
@@ -80,6 +79,14 @@ class EBT(Predictor):
         chosen = [pick(y, index) for y in thought.candidates]
         energies = [pick(energy, index) for energy in thought.energies]
         return Trace([self.space.decode(y) for y in chosen], energies)
+
+    def task(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """The space's reading of a batch."""
+        return self.space.task(batch)
+
+    def keep(self, state: Any, rows: Tensor) -> Any:
+        """The state of some of its problems, by index."""
+        return self.body.keep(state, rows)
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         """The space's task loss of decoded outputs."""

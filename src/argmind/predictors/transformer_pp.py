@@ -13,8 +13,9 @@ from argmind.nn.conditioning.plain import NoConditioning
 from argmind.nn.context import ContextState, ContextStream
 from argmind.nn.transformer import TransformerConfig
 from argmind.predictors.base import Prediction, Predictor
+from argmind.randomness import Randomness
 from argmind.registry import register
-from argmind.spaces.base import token_loss
+from argmind.spaces.base import next_token, token_loss
 from argmind.thinking.budget import Budget
 
 
@@ -65,7 +66,7 @@ class TransformerPP(Predictor):
         self,
         state: ContextState,
         budget: Budget,  # noqa: ARG002
-        generator: torch.Generator | None = None,  # noqa: ARG002
+        generator: Randomness = None,  # noqa: ARG002
     ) -> Prediction:
         """One pass."""
         logits = self.logits(state)
@@ -73,6 +74,14 @@ class TransformerPP(Predictor):
         entropy = -(log_p.exp() * log_p).sum(-1)
         none = torch.zeros(entropy.shape, dtype=torch.long, device=entropy.device)
         return Prediction(logits, logits, entropy, none, none + 1, ~entropy.isfinite())
+
+    def task(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Next-token prediction."""
+        return next_token(batch)
+
+    def keep(self, state: ContextState, rows: Tensor) -> ContextState:
+        """The state of some of its problems, by index."""
+        return state.rows(rows)
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         """Cross-entropy in nats, per prediction."""

@@ -100,15 +100,10 @@ def svg(figure: Figure, title: str, key: str) -> str:
     text = re.sub(r'\bid="', f'id="{key}-', text)
     text = re.sub(r'href="#', f'href="#{key}-', text).replace("url(#", f"url(#{key}-")
     text = text.replace(INK, "currentColor")
+    opening, rest = text.split(">", 1)
+    box = re.search(r'viewBox="[^"]*"', opening)
     label = html.escape(visible(title), quote=True)
-    return re.sub(
-        r'<svg (.*?)width="[^"]*"', lambda m: _opening(m.group(1), label), text, count=1, flags=re.S
-    ).replace("  ", " ")
-
-
-def _opening(attributes: str, label: str) -> str:
-    attributes = re.sub(r'height="[^"]*"\s*', "", attributes)
-    return f'<svg role="img" aria-label="{label}" {attributes}'
+    return f'<svg role="img" aria-label="{label}" {box[0] if box else ""}>{rest}'
 
 
 def _axes(title: str, x: str, y: str) -> tuple[Figure, Axes]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from argmind.errors import UserError
+from argmind.randomness import Randomness, normal
 from argmind.registry import Part
 
 StartKind = Literal["noise", "zeros", "amortised", "given"]
@@ -38,6 +39,10 @@ class Space(nn.Module, Part):
     feature_axes: ClassVar[int] = 1
     #: Can it turn the context stream's output into a first guess?
     amortises: ClassVar[bool] = False
+
+    def task(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """A batch as what is given (B, S, …) and what is to be predicted (B, *P, …)."""
+        raise NotImplementedError
 
     def embed_context(self, context: Tensor) -> Tensor:
         """The given elements as transformer input (B, S, D)."""
@@ -86,7 +91,7 @@ class Space(nn.Module, Part):
         predictions: torch.Size,
         hidden: Tensor | None,
         noise_std: float,
-        generator: torch.Generator | None,
+        generator: Randomness,
     ) -> Tensor:
         """First candidates (B, N, *P, *F) for ``predictions`` = (B, N, *P).
 
@@ -98,19 +103,15 @@ class Space(nn.Module, Part):
         if kind == "zeros":
             return torch.zeros(shape, device=weight.device, dtype=weight.dtype)
         if kind == "noise":
-            return noise_std * _normal(shape, weight, generator)
+            return noise_std * normal(shape, weight, generator)
         if kind != "amortised" or hidden is None:
             raise ValueError(f"cannot start from {kind!r} without a context stream output")
         first = self.amortised(hidden)[:, None]
         if predictions[1] == 1:
             return first
         rest = (predictions[0], predictions[1] - 1, *shape[2:])
-        others = first + noise_std * _normal(rest, weight, generator)
+        others = first + noise_std * normal(rest, weight, generator)
         return torch.cat([first, others], dim=1)
-
-
-def _normal(shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None) -> Tensor:
-    return torch.randn(shape, generator=generator, device=like.device, dtype=like.dtype)
 
 
 def token_loss(logits: Tensor, target: Tensor, ignore_id: int) -> Tensor:
@@ -120,3 +121,9 @@ def token_loss(logits: Tensor, target: Tensor, ignore_id: int) -> Tensor:
         wide.flatten(0, -2), target.flatten(), ignore_index=ignore_id, reduction="none"
     )
     return flat.view(target.shape)
+
+
+def next_token(batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Windows of tokens (B, S + 1) as contexts (B, S) and what follows each of their elements."""
+    tokens = batch["tokens"]
+    return tokens[:, :-1], tokens[:, 1:]

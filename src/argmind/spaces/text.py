@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from argmind.config import PartConfig
 from argmind.registry import register
-from argmind.spaces.base import Embedding, Space, token_loss
+from argmind.spaces.base import Embedding, Space, next_token, token_loss
 
 
 class TextSpace(Space):
@@ -54,6 +54,10 @@ class TextSpace(Space):
         self.readout = nn.Linear(dim, vocab_size, bias=False) if config.readout == "own" else None
         if self.readout is not None:
             nn.init.normal_(self.readout.weight, std=dim**-0.5)
+
+    def task(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Next-token prediction on windows of tokens."""
+        return next_token(batch)
 
     def embed_context(self, context: Tensor) -> Tensor:
         """Token ids (B, S) → (B, S, D)."""

@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from argmind.randomness import Randomness
 from argmind.thinking.accept import Always, OnlyIfLower
 from argmind.thinking.landscape import Landscape, Slope
 from argmind.thinking.rules.base import Rule
@@ -63,9 +64,7 @@ class Thought:
     candidates: list[Tensor] = field(default_factory=list)
 
 
-def think(
-    landscape: Landscape, start: Tensor, plan: Plan, generator: torch.Generator | None = None
-) -> Thought:
+def think(landscape: Landscape, start: Tensor, plan: Plan, generator: Randomness = None) -> Thought:
     """Descend from ``start`` (B, N, *P, *F) as planned.
 
     Cost: one energy and one gradient per step and active prediction, one more energy if scored;
@@ -80,9 +79,7 @@ def think(
 # ---------------------------------------------------------------------- training
 
 
-def _unroll(
-    landscape: Landscape, y: Tensor, plan: Plan, generator: torch.Generator | None
-) -> Thought:
+def _unroll(landscape: Landscape, y: Tensor, plan: Plan, generator: Randomness) -> Thought:
     """The differentiable form: a fixed number of steps, every candidate kept for the loss."""
     memory: Tensor | None = None
     candidates, energies = [y], []
@@ -108,7 +105,7 @@ def _step(
     step: int,
     plan: Plan,
     graph: bool,
-    generator: torch.Generator | None,
+    generator: Randomness,
 ) -> tuple[Tensor, Slope, Tensor | None]:
     """One thinking step: look, differentiate, move."""
     space = landscape.space
@@ -129,9 +126,7 @@ def _broadcast(size: Tensor | float, point: Tensor) -> Tensor | float:
 # ---------------------------------------------------------------------- inference
 
 
-def _descend(
-    landscape: Landscape, start: Tensor, plan: Plan, generator: torch.Generator | None
-) -> Thought:
+def _descend(landscape: Landscape, start: Tensor, plan: Plan, generator: Randomness) -> Thought:
     """The inference form: predictions stop one by one, and nothing non-finite gets through."""
     began = time.monotonic()
     walk = _Walk(landscape, start, plan)
@@ -163,7 +158,7 @@ class _Walk:
         self.candidates: list[Tensor] = [start] if plan.keep else []
         self.last_step = 0
 
-    def take_step(self, step: int, generator: torch.Generator | None) -> None:
+    def take_step(self, step: int, generator: Randomness) -> None:
         """Evaluate where predictions are active, judge, and move those that go on."""
         plan, self.last_step = self.plan, step
         y = plan.rule.before(self.space, self.y, self.memory, step, plan.noisy, generator)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from argmind.config import PartConfig, part
 from argmind.errors import UserError
+from argmind.randomness import Randomness
 from argmind.spaces.base import StartKind
 from argmind.thinking.budget import Budget
 from argmind.thinking.landscape import Landscape
@@ -63,9 +64,7 @@ class Thinker(nn.Module):
                 "thinking.start=amortised."
             )
 
-    def start(
-        self, landscape: Landscape, candidates: int, generator: torch.Generator | None
-    ) -> Tensor:
+    def start(self, landscape: Landscape, candidates: int, generator: Randomness) -> Tensor:
         """First candidates (B, N, *P, *F)."""
         asked = landscape.body.predictions(landscape.state)
         predictions = torch.Size((asked[0], candidates, *asked[1:]))
@@ -81,7 +80,7 @@ class Thinker(nn.Module):
         start: Tensor,
         steps: int,
         through: Through,
-        generator: torch.Generator | None,
+        generator: Randomness,
     ) -> Thought:
         """Differentiable thinking, with the training-time randomness of rule and schedule."""
         plan = Plan(
@@ -97,7 +96,7 @@ class Thinker(nn.Module):
         self,
         landscape: Landscape,
         budget: Budget,
-        generator: torch.Generator | None = None,
+        generator: Randomness = None,
         start: Tensor | None = None,
     ) -> Thought:
         """Thinking at inference; always scored, so that every answer comes with its energy."""
@@ -121,8 +120,8 @@ class Thinker(nn.Module):
         self,
         landscape: Landscape,
         start: Tensor,
-        generator: torch.Generator | None,
+        generator: Randomness,
         noisy: bool,
     ) -> Sizes:
         predictions = start.shape[: start.ndim - landscape.space.feature_axes]
-        return self.schedule.sizes(predictions, generator, noisy)
+        return self.schedule.sizes(predictions, start, generator, noisy)

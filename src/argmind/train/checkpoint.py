@@ -38,7 +38,7 @@ def folder_name(step: int) -> str:
 
 
 def _canonical(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, indent=1).encode()
+    return json.dumps(value, indent=1).encode()
 
 
 def _sealed(record: dict[str, Any]) -> bytes:

@@ -47,7 +47,7 @@ class HubSource(Source):
         """Of the name alone for the Hub, whose text is not read twice; of the files if local."""
         folder = Path(self.dataset)
         files = sorted(file for file in folder.rglob("*") if file.is_file())
-        contents = [[file.name, content_digest(file)] for file in files] if folder.exists() else []
+        contents = [[file.name, content_digest(file)] for file in files]
         return digest_of("hf", self.dataset, self.config, self.split, self.field, contents)
 
     def pieces(self) -> Iterator[Piece]:

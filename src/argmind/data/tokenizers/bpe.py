@@ -10,7 +10,7 @@ from typing import Any
 
 from argmind.data.base import digest_of
 from argmind.data.sources.base import Source
-from argmind.data.storage import locked, replacing
+from argmind.data.storage import locked, read_record, write_record
 from argmind.data.tokenizers._library import END, LibraryTokenizer, library
 from argmind.data.tokenizers.base import Tokenizer, valid_text
 from argmind.errors import UserError
@@ -64,16 +64,13 @@ def _size(argument: str) -> int:
 
 
 def _load(path: Path) -> Any:
-    if not path.exists():
-        return None
     try:
-        record = json.loads(path.read_bytes())
-        if record["digest"] == digest_of(record["tokenizer"]):
-            return record["tokenizer"]
-    except (ValueError, TypeError, KeyError):
-        pass
-    _log.warning("the cached tokenizer %s is damaged: learning it again", path)
-    return None
+        return read_record(path)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        _log.warning("the cached tokenizer %s is damaged (%s): learning it again", path, error)
+        return None
 
 
 def _learn(size: int, source: Source, path: Path) -> Any:
@@ -90,9 +87,7 @@ def _learn(size: int, source: Source, path: Path) -> Any:
     )
     inner.train_from_iterator(_first_text(source), trainer)
     saved = json.loads(inner.to_str())
-    with replacing(path) as handle:
-        record = {"digest": digest_of(saved), "tokenizer": saved}
-        handle.write(json.dumps(record).encode())
+    write_record(path, saved)
     return saved
 
 

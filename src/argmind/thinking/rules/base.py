@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
+from argmind.randomness import Randomness
 from argmind.registry import Part
 from argmind.spaces.base import Space
 
@@ -22,7 +22,7 @@ class Rule(Part):
         memory: Tensor | None,  # noqa: ARG002
         step: int,  # noqa: ARG002
         noisy: bool,  # noqa: ARG002
-        generator: torch.Generator | None,  # noqa: ARG002
+        generator: Randomness,  # noqa: ARG002
     ) -> Tensor:
         """The candidate at which this step evaluates the energy (look-ahead, noise)."""
         return y

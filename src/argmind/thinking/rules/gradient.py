@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from argmind.config import PartConfig
+from argmind.randomness import Randomness, normal
 from argmind.registry import register
 from argmind.spaces.base import Space
 from argmind.thinking.rules.base import Rule
@@ -51,7 +51,7 @@ class Momentum(Rule):
         memory: Tensor | None,
         step: int,
         noisy: bool,  # noqa: ARG002
-        generator: torch.Generator | None,  # noqa: ARG002
+        generator: Randomness,  # noqa: ARG002
     ) -> Tensor:
         """With ``nesterov``, the candidate after the part of the move already decided."""
         if memory is None or not self.nesterov:
@@ -93,10 +93,9 @@ class Langevin(Rule):
         memory: Tensor | None,  # noqa: ARG002
         step: int,  # noqa: ARG002
         noisy: bool,
-        generator: torch.Generator | None,
+        generator: Randomness,
     ) -> Tensor:
         """The candidate with fresh noise."""
         if not noisy:
             return y
-        noise = torch.randn(y.shape, generator=generator, device=y.device, dtype=y.dtype)
-        return y + self.noise_std * noise
+        return y + self.noise_std * normal(y.shape, y, generator)

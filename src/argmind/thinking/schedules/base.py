@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from argmind.randomness import Randomness
 from argmind.registry import Part
 
 #: Step index → step size: a number, or a tensor that broadcasts over (B, N, *P).
@@ -17,7 +18,10 @@ class Schedule(nn.Module, Part):
     """Step sizes of one thought; drawn afresh for every thought where they are random."""
 
     def sizes(
-        self, predictions: torch.Size, generator: torch.Generator | None, noisy: bool
+        self, predictions: torch.Size, like: Tensor, generator: Randomness, noisy: bool
     ) -> Sizes:
-        """Sizes for candidates (B, N, *P); ``noisy``: training-time randomness applies."""
+        """Sizes for predictions (B, N, *P) of candidates like ``like``.
+
+        ``noisy``: training-time randomness applies.
+        """
         raise NotImplementedError

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from argmind.config import PartConfig, part
+from argmind.randomness import Randomness, uniform
 from argmind.registry import register
 from argmind.thinking.schedules.base import Schedule, Sizes
 
@@ -41,7 +42,8 @@ class Constant(Schedule):
     def sizes(
         self,
         predictions: torch.Size,  # noqa: ARG002
-        generator: torch.Generator | None,  # noqa: ARG002
+        like: Tensor,  # noqa: ARG002
+        generator: Randomness,  # noqa: ARG002
         noisy: bool,  # noqa: ARG002
     ) -> Sizes:
         """``α``."""
@@ -73,7 +75,8 @@ class Learned(Schedule):
     def sizes(
         self,
         predictions: torch.Size,  # noqa: ARG002
-        generator: torch.Generator | None,  # noqa: ARG002
+        like: Tensor,  # noqa: ARG002
+        generator: Randomness,  # noqa: ARG002
         noisy: bool,  # noqa: ARG002
     ) -> Sizes:
         """``max(α_k, 1e-4)``."""
@@ -105,23 +108,18 @@ class Randomised(Schedule):
         self.scale, self.distribution = config.scale, config.distribution
 
     def sizes(
-        self, predictions: torch.Size, generator: torch.Generator | None, noisy: bool
+        self, predictions: torch.Size, like: Tensor, generator: Randomness, noisy: bool
     ) -> Sizes:
         """``α_k · u``, u drawn once per prediction and thought."""
-        base = self.base.sizes(predictions, generator, noisy)
+        base = self.base.sizes(predictions, like, generator, noisy)
         if not noisy or self.scale == 1:
             return base
-        device = None if generator is None else generator.device
-        uniform = torch.rand(predictions, generator=generator, device=device)
+        draw = uniform(predictions, like, generator)
         if self.distribution == "uniform":
-            factor = 1 / self.scale + (self.scale - 1 / self.scale) * uniform
+            factor = 1 / self.scale + (self.scale - 1 / self.scale) * draw
         else:
-            factor = ((2 * uniform - 1) * math.log(self.scale)).exp()
-        return lambda step: _matching(factor, base(step)) * base(step)
-
-
-def _matching(factor: Tensor, size: Tensor | float) -> Tensor:
-    return factor.to(size.dtype) if isinstance(size, Tensor) else factor
+            factor = ((2 * draw - 1) * math.log(self.scale)).exp()
+        return lambda step: factor * base(step)
 
 
 @register("schedule", "annealed")
@@ -152,8 +150,8 @@ class Annealed(Schedule):
         self.decay, self.hold = config.decay, config.hold
 
     def sizes(
-        self, predictions: torch.Size, generator: torch.Generator | None, noisy: bool
+        self, predictions: torch.Size, like: Tensor, generator: Randomness, noisy: bool
     ) -> Sizes:
         """See the class."""
-        base = self.base.sizes(predictions, generator, noisy)
+        base = self.base.sizes(predictions, like, generator, noisy)
         return lambda step: base(step) * self.decay ** max(0, step - self.hold + 1)

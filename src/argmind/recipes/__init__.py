@@ -1,0 +1,1 @@
+"""Recipes: whole runs as one configuration tree."""
