@@ -34,6 +34,11 @@ class TrainingData(Protocol):
         """Training samples before the order starts a new permutation."""
         ...
 
+    @property
+    def model_inputs(self) -> dict[str, Any]:
+        """What a predictor must know of the data to be built (text: ``vocab_size``)."""
+        ...
+
     def batch(self, first: int, count: int) -> Batch:
         """Samples [first, first + count) of the endless order: a pure function of its arguments."""
         ...

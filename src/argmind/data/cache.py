@@ -139,7 +139,8 @@ def _tokenised(
     left = limit_tokens
     for pieces in _batches(source):
         parts: list[NDArray[np.int64]] = []
-        for piece, ids in zip(pieces, tokenizer.encode_batch([piece.text for piece in pieces])):
+        encoded = tokenizer.encode_batch([piece.text for piece in pieces])
+        for piece, ids in zip(pieces, encoded, strict=True):
             parts += [ids, end] if piece.ends else [ids]
         ids = np.concatenate(parts)[:left]
         yield ids, pieces[-1].done_bytes

@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -26,7 +26,7 @@ def cache_folder(given: Path | None = None) -> Path:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path) -> Generator[BinaryIO]:
     """A new file that takes the place of ``path`` when complete; on any error nothing is left.
 
     Raises:
@@ -77,7 +77,7 @@ def read_record(path: Path) -> Any:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Generator[None]:
     """Hold ``path``'s lock, so that of several processes one does the work and the others wait.
 
     Leftovers of writers that were killed are removed. On file systems without locks this waits

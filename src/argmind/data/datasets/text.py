@@ -125,6 +125,11 @@ class TextData:
         return len(self._training)
 
     @property
+    def model_inputs(self) -> dict[str, int]:
+        """What a predictor must know of the data to be built."""
+        return {"vocab_size": self.tokenizer.vocab_size}
+
+    @property
     def evaluation_samples(self) -> int:
         """Held-out windows."""
         return len(self._evaluation)

@@ -7,7 +7,7 @@ import gzip
 import hashlib
 import json
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
@@ -72,7 +72,7 @@ def reader_for(path: Path) -> Reader:
 
 
 @contextmanager
-def opened_raw(path: Path) -> Iterator[BufferedReader]:
+def opened_raw(path: Path) -> Generator[BufferedReader]:
     """A file's own bytes.
 
     Raises:
@@ -86,7 +86,7 @@ def opened_raw(path: Path) -> Iterator[BufferedReader]:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
+def opened(path: Path) -> Generator[tuple[BinaryIO, BinaryIO]]:
     """A file as (its own bytes, its unpacked content).
 
     Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import NamedTuple
 
 from argmind.errors import UserError, suggestion
@@ -32,10 +33,10 @@ class Source(ABC):
     def from_spec(cls, argument: str, field: str) -> Source:
         """Open ``kind:argument``; ``field`` names the text in records that have several."""
 
-    @property
-    @abstractmethod
+    @cached_property
     def fingerprint(self) -> str:
         """Changes when the text does."""
+        raise NotImplementedError
 
     @abstractmethod
     def pieces(self) -> Iterator[Piece]:

@@ -35,7 +35,7 @@ class FileSource(Source):
             sizes = [file.stat().st_size for file in found]
         except OSError as error:
             raise UserError(f"cannot read {path[:200]}: {error.strerror or error}.") from error
-        self.paths = [file for file, size in zip(found, sizes) if size]
+        self.paths = [file for file, size in zip(found, sizes, strict=True) if size]
         if not self.paths:
             what = "is an empty file" if len(sizes) == 1 else f"holds {len(sizes)} files, all empty"
             raise UserError(f"{path} {what}: there is no text to learn from.")

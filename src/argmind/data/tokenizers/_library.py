@@ -105,7 +105,7 @@ def _byte_alphabet() -> dict[str, int]:
     shown = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     hidden = [value for value in range(256) if value not in shown]
     characters = [*map(chr, shown), *(chr(256 + place) for place in range(len(hidden)))]
-    return dict(zip(characters, [*shown, *hidden]))
+    return dict(zip(characters, [*shown, *hidden], strict=True))
 
 
 _BYTE_OF = _byte_alphabet()

@@ -29,15 +29,15 @@ class Tokenizer(ABC):
     def from_spec(cls, argument: str, source: Source | None, cache: Path) -> Tokenizer:
         """Open ``kind:argument``; one that learns from data learns from ``source``."""
 
-    @property
-    @abstractmethod
+    @cached_property
     def pieces(self) -> Sequence[bytes]:
         """The UTF-8 bytes each id stands for; none for ids that are no text."""
+        raise NotImplementedError
 
-    @property
-    @abstractmethod
+    @cached_property
     def fingerprint(self) -> str:
         """Changes when any text would get other ids."""
+        raise NotImplementedError
 
     @abstractmethod
     def encode(self, text: str) -> Ids:

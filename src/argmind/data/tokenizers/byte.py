@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,6 @@ class ByteTokenizer(Tokenizer):
     """The 256 bytes of UTF-8 and an end of document: nothing to learn, nothing to install."""
 
     end_id = 256
-    pieces: Sequence[bytes] = (*(bytes([value]) for value in range(256)), b"")
-    fingerprint: str = digest_of("byte")
 
     @classmethod
     def from_spec(cls, argument: str, source: Source | None, cache: Path) -> Tokenizer:  # noqa: ARG003
@@ -38,6 +37,14 @@ class ByteTokenizer(Tokenizer):
     def reads(cls, saved: Any) -> bool:
         """Whether the content of a ``tokenizer.json`` means this tokenizer."""
         return saved == _SAVED
+
+    @cached_property
+    def pieces(self) -> Sequence[bytes]:
+        return [*(bytes([value]) for value in range(256)), b""]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        return digest_of("byte")
 
     def encode(self, text: str) -> Ids:
         return np.frombuffer(valid_text(text).encode(), dtype=np.uint8).astype(np.int64)

@@ -1,0 +1,115 @@
+"""The few calls most users need: ``argmind.train`` and ``argmind.load``."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from argmind.assembly import build_objective, build_predictor, run_description
+from argmind.data.base import Progress as DataProgress
+from argmind.recipes.base import Recipe, customised, find_recipe
+from argmind.runs import Which, read_recipe
+from argmind.text.run import TextRun, load_text_run
+from argmind.train.progress import Progress, progress_for
+from argmind.train.trainer import Trainer, TrainOutcome
+
+
+def load(run: str | Path, *, which: Which | int = "best", device: str = "auto") -> TextRun:
+    """Load a trained run for prediction and generation.
+
+    Raises:
+        UserError: no such run, nothing intact in it, or no such device.
+    """
+    return load_text_run(run, which=which, device=device)
+
+
+def train(
+    texts: Iterable[str] | str | Path,
+    *,
+    out: str | Path,
+    recipe: str = "text_ebt",
+    size: str | None = None,
+    set: Sequence[str] = (),
+    silent: bool = False,
+) -> TrainOutcome:
+    """Train a recipe on strings, or on what a path names; the run is written to ``out``.
+
+    ``set`` takes settings as the command line does: ``["thinking.steps=3", "training.steps=200"]``.
+
+    Raises:
+        UserError: an unknown recipe, size or option, or data that cannot be used.
+    """
+    chosen = customised(find_recipe(recipe), size, list(set))
+    given = None if isinstance(texts, (str, Path)) else texts
+    if given is None:
+        chosen = customised(chosen, None, [f"data.source={_quoted(str(texts))}"])
+    return run_recipe(chosen, out, texts=given, on_progress=progress_for(silent))
+
+
+def run_recipe(
+    recipe: Recipe,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    texts: Iterable[str] | None = None,
+    data: Any = None,
+    on_progress: Progress | None = None,
+    data_progress: DataProgress | None = None,
+    command: str | None = None,
+) -> TrainOutcome:
+    """Train (or go on training) a recipe in the folder ``out``.
+
+    Everything that can be refused is refused before training begins: options when the recipe is
+    read, data when it is opened, folder and device when the trainer starts.
+    """
+    if data is None:
+        data = recipe.data.build(
+            seed=recipe.training.seed, texts=texts, progress=data_progress
+        )
+    inputs = data.model_inputs
+    predictor = build_predictor(recipe, inputs)
+    trainer = Trainer(
+        build_objective(recipe, predictor),
+        data,
+        recipe.training,
+        recipe.optimizer,
+        out,
+        run_description(recipe, inputs, command or shlex.join(sys.argv)),
+        on_progress=on_progress,
+    )
+    return trainer.fit(resume=resume)
+
+
+def resume(
+    run: str | Path,
+    *,
+    settings: Sequence[str] = (),
+    texts: Iterable[str] | None = None,
+    on_progress: Progress | None = None,
+    data_progress: DataProgress | None = None,
+) -> TrainOutcome:
+    """Continue a run from its newest good checkpoint, by the recipe in its folder.
+
+    ``settings`` may lengthen the run (``training.steps=…``) or move it to another device.
+
+    Raises:
+        UserError: no such run, nothing to continue, or data that has changed.
+    """
+    recipe, _ = read_recipe(run)
+    recipe = customised(recipe, None, list(settings))
+    return run_recipe(
+        recipe,
+        run,
+        resume=True,
+        texts=texts,
+        on_progress=on_progress,
+        data_progress=data_progress,
+    )
+
+
+def _quoted(path: str) -> str:
+    """A path as a YAML string."""
+    return "'" + path.replace("'", "''") + "'"

@@ -1,0 +1,72 @@
+"""Lightning checkpoints, read as data: nothing in the file is ever executed."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import zipfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from argmind.errors import UserError
+
+_SAVE_AGAIN = (
+    "Where you trust the file, save it again as plain data: c = torch.load(FILE, "
+    "weights_only=False); torch.save({'state_dict': c['state_dict'], 'hyper_parameters': {k: v "
+    "for k, v in c['hyper_parameters'].items() if isinstance(v, (str, int, float, type(None)))}}, "
+    "NEW_FILE)."
+)
+
+
+class LightningCheckpoint(NamedTuple):
+    """What a Lightning ``.ckpt`` says of a model."""
+
+    state_dict: dict[str, Tensor]
+    hyper_parameters: dict[str, Any]
+
+
+def read_lightning(path: Path) -> LightningCheckpoint:
+    """Weights and hyper-parameters of a ``.ckpt``.
+
+    Raises:
+        UserError: no such file, not a checkpoint or a damaged one, one that holds more than
+            tensors and plain values, or one without ``state_dict`` or ``hyper_parameters``.
+    """
+    stored = _load(path)
+    if not isinstance(stored, dict):
+        raise UserError(f"{path}: not a Lightning checkpoint (it holds a {type(stored).__name__}).")
+    for key in LightningCheckpoint._fields:
+        if not isinstance(stored.get(key), dict):
+            raise UserError(
+                f"{path}: no '{key}' in it. A Lightning checkpoint has one; found: "
+                f"{', '.join(map(str, stored)) or 'nothing'}."
+            )
+    for name, value in stored["state_dict"].items():
+        if not isinstance(value, Tensor):
+            raise UserError(f"{path}: '{name}' in its state_dict is not a tensor.")
+    return LightningCheckpoint(stored["state_dict"], stored["hyper_parameters"])
+
+
+def _load(path: Path) -> Any:
+    if not path.is_file():
+        what = "is a folder, not a file" if path.is_dir() else "no such file"
+        raise UserError(f"{path}: {what}. Give the .ckpt that the public code's training wrote.")
+    try:
+        if not zipfile.is_zipfile(path):
+            raise UserError(f"{path}: not a checkpoint, or cut short (no PyTorch archive).")
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except UserError:
+        raise
+    except pickle.UnpicklingError as error:
+        found = re.search(r"GLOBAL ([\w.]+)", str(error))
+        culprit = f" ({found[1]})" if found else ""
+        raise UserError(
+            f"{path}: holds more than tensors and plain values{culprit}; loading it could run "
+            f"code, so it is refused. {_SAVE_AGAIN}"
+        ) from error
+    except Exception as error:  # a damaged archive fails in any of a dozen ways
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"{path}: damaged, or not a PyTorch checkpoint ({reason}).") from error

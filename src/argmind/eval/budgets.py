@@ -1,0 +1,81 @@
+"""A table of thinking budgets: what each reached on the same held-out samples, and its cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from argmind.eval.evaluate import Evaluation, evaluate
+from argmind.eval.statistics import Interval, bits_per_byte, bootstrap_difference, bootstrap_mean
+from argmind.predictors.base import Predictor
+from argmind.thinking.budget import Budget
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """One predictor at one budget; intervals over samples, by bootstrap."""
+
+    budget: Budget
+    steps: int
+    nats: Interval
+    bits_per_byte: Interval
+    energy: Interval
+    nfe: float
+    ms_per_prediction: float
+    diverged: int
+    evaluation: Evaluation
+
+    def minus(self, other: Measured, seed: int = 0) -> Interval:
+        """Paired difference of losses on the same samples."""
+        return bootstrap_difference(
+            self.evaluation.losses, other.evaluation.losses, np.random.default_rng(seed)
+        )
+
+
+def measure(
+    predictor: Predictor,
+    batches: Sequence[dict[str, Tensor]],
+    budgets: Iterable[Budget],
+    *,
+    bytes_per_token: float,
+    trained_steps: int = 0,
+    seed: int = 0,
+    precision: str = "fp32",
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Measured]:
+    """Evaluate each budget on the same batches with the same draws.
+
+    The first batch is predicted once beforehand, so that no budget pays for warming up.
+    ``progress`` is called with (budgets done, samples done of this one).
+    """
+    rows: list[Measured] = []
+    for index, budget in enumerate(budgets):
+        if not index:
+            evaluate(predictor, batches[:1], budget, seed=seed, precision=precision)
+
+        def report(samples: int, index: int = index) -> None:
+            if progress is not None:
+                progress(index, samples)
+
+        result = evaluate(
+            predictor, batches, budget, seed=seed, precision=precision, progress=report
+        )
+        nats = bootstrap_mean(result.losses, np.random.default_rng(seed))
+        steps = trained_steps if budget.steps is None else budget.steps
+        rows.append(
+            Measured(
+                budget=budget,
+                steps=steps if predictor.thinks else 0,
+                nats=nats,
+                bits_per_byte=nats.map(lambda x: bits_per_byte(x, bytes_per_token)),
+                energy=bootstrap_mean(result.energies, np.random.default_rng(seed)),
+                nfe=float(result.nfe.mean()),
+                ms_per_prediction=result.ms_per_prediction,
+                diverged=int(result.diverged.sum()),
+                evaluation=result,
+            )
+        )
+    return rows

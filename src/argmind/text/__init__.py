@@ -1,0 +1,1 @@
+"""Text at the user's end: runs that take and give strings."""
