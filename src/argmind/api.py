@@ -32,20 +32,19 @@ def train(
     out: str | Path,
     recipe: str = "text_ebt",
     size: str | None = None,
-    set: Sequence[str] = (),
+    settings: Sequence[str] = (),
     silent: bool = False,
 ) -> TrainOutcome:
     """Train a recipe on strings, or on what a path names; the run is written to ``out``.
 
-    ``set`` takes settings as the command line does: ``["thinking.steps=3", "training.steps=200"]``.
+    ``settings`` are the command line's ``--set``: ``["thinking.steps=3", "training.steps=200"]``.
 
     Raises:
         UserError: an unknown recipe, size or option, or data that cannot be used.
     """
-    chosen = customised(find_recipe(recipe), size, list(set))
     given = None if isinstance(texts, (str, Path)) else texts
-    if given is None:
-        chosen = customised(chosen, None, [f"data.source={_quoted(str(texts))}"])
+    source = "(strings)" if given is not None else str(texts)
+    chosen = customised(find_recipe(recipe), size, [*settings, f"data.source={_quoted(source)}"])
     return run_recipe(chosen, out, texts=given, on_progress=progress_for(silent))
 
 
