@@ -65,9 +65,7 @@ def run_recipe(
     read, data when it is opened, folder and device when the trainer starts.
     """
     if data is None:
-        data = recipe.data.build(
-            seed=recipe.training.seed, texts=texts, progress=data_progress
-        )
+        data = recipe.data.build(seed=recipe.training.seed, texts=texts, progress=data_progress)
     inputs = data.model_inputs
     predictor = build_predictor(recipe, inputs)
     trainer = Trainer(

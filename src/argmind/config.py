@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin
 
@@ -47,6 +47,16 @@ def part(kind: str, default: str, **changes: Any) -> Any:
 def part_config(kind: str, name: str, **changes: Any) -> Any:
     """The config of the part ``name``, with some fields changed."""
     return registry.find(kind, name).Config(**changes)
+
+
+def parts_of(config: Any) -> Iterator[PartConfig]:
+    """Every part's config in a tree, its own included."""
+    if isinstance(config, PartConfig):
+        yield config
+    for item in dataclasses.fields(config):
+        value = getattr(config, item.name)
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            yield from parts_of(value)
 
 
 # ------------------------------------------------------------------ to plain data
@@ -108,6 +118,8 @@ def _read(item: dataclasses.Field[Any], hint: Any, value: Any, where: str) -> An
     if kind is None:
         return _coerce(hint, value, where)
     if isinstance(value, PartConfig):
+        if value.part_kind != kind:
+            raise UserError(f"{where}: expected a {kind}, got the {value.part_kind} {value!r}.")
         return value
     if isinstance(value, str):
         value = {"kind": value}
@@ -194,12 +206,13 @@ def override(config: C, settings: list[str]) -> C:
     """Apply ``a.b=value`` settings (values are YAML) and read the tree again, strictly.
 
     ``space=dual`` or ``space.kind=dual`` swaps a part; fields of the old part do not carry over.
+    Shallow settings come first, so that a part is swapped before its own options are set.
 
     Raises:
         UserError: a setting without '=', an unknown option, a value of the wrong type.
     """
     plain = to_dict(config)
-    for setting in settings:
+    for setting in sorted(settings, key=_depth):
         path, equals, text = setting.partition("=")
         if not equals or not path.strip():
             raise UserError(f"cannot read --set {setting!r}: write name.of.option=value.")
@@ -209,6 +222,10 @@ def override(config: C, settings: list[str]) -> C:
             raise UserError(f"--set {setting!r}: the value is not valid YAML ({error}).") from error
         _assign(plain, path.strip().split("."), value)
     return from_dict(type(config), plain)
+
+
+def _depth(setting: str) -> int:
+    return setting.partition("=")[0].strip().removesuffix(".kind").count(".")
 
 
 def _assign(plain: dict[str, Any], path: list[str], value: Any) -> None:

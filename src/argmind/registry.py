@@ -55,7 +55,8 @@ def register(kind: str, name: str) -> Callable[[T], T]:
     """Class (or function) decorator: make a part known under ``name``.
 
     Raises:
-        ValueError: the kind has no home, or the name is taken by something else.
+        ValueError: the kind has no home, the name is taken by something else, or the part only
+            inherits its ``Config`` (which would build the parent).
     """
     if kind not in HOMES:
         raise ValueError(f"no such kind of part: {kind}; known: {', '.join(sorted(HOMES))}")
@@ -65,8 +66,12 @@ def register(kind: str, name: str) -> Callable[[T], T]:
         taken = names.get(name)
         if taken is not None and getattr(taken, "__qualname__", "") != part.__qualname__:  # type: ignore[attr-defined]
             raise ValueError(f"{kind} '{name}' is registered twice: {taken} and {part}")
-        names[name] = part
         config = getattr(part, "__dict__", {}).get("Config")
+        if config is None and hasattr(part, "Config"):
+            raise ValueError(
+                f"{kind} '{name}' needs a Config of its own, if only an empty subclass"
+            )
+        names[name] = part
         if config is not None:
             config.part_kind, config.part_name, config.owner = kind, name, part
         return part
@@ -126,7 +131,8 @@ def require_second_order(part: Any, why: str) -> None:
         UserError: the part declares ``second_order = "none"``.
     """
     if getattr(part, "second_order", "native") == "none":
+        kind = part.Config.part_kind
         raise UserError(
-            f"{part.__name__} has no second derivative, and {why}. Choose another one "
-            "(`argmind list attention` shows what each supports)."
+            f"{kind} '{part.Config.part_name}' has no second derivative, and {why}. Choose another "
+            f"one (`argmind list {kind}` shows what each supports)."
         )

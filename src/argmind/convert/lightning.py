@@ -57,6 +57,10 @@ def _load(path: Path) -> Any:
     try:
         if not zipfile.is_zipfile(path):
             raise UserError(f"{path}: not a checkpoint, or cut short (no PyTorch archive).")
+        with zipfile.ZipFile(path) as archive:  # torch.load does not look at the checksums
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise UserError(f"{path}: damaged (the checksum of {damaged} in it is wrong).")
         return torch.load(path, map_location="cpu", weights_only=True)
     except UserError:
         raise

@@ -145,7 +145,8 @@ def _renamed(weights: Mapping[str, Tensor], model: EBT, flags: PublishedFlags) -
     renamed: dict[str, Tensor] = {}
     for name, shape in shapes.items():
         value = weights[public[name]]
-        value = value.reshape(1) if value.ndim == 0 else value
+        if public[name] in SCALARS:
+            value = value.reshape(1)
         if value.shape != shape or not value.is_floating_point():
             raise UserError(
                 f"weight '{public[name]}' has shape {tuple(value.shape)} and type {value.dtype}; "

@@ -60,6 +60,14 @@ class EnergyModel(nn.Module, Part):
         """Energies (B, N, *P)."""
         raise NotImplementedError
 
+    def encode_flops(self, length: int, steps: float) -> float:
+        """FLOPs of encoding one context of this length for ``steps`` energy evaluations."""
+        raise NotImplementedError
+
+    def energy_flops(self, length: int) -> float:
+        """FLOPs of one candidate's energies at every prediction of a context of this length."""
+        raise NotImplementedError
+
     def narrow(self, state: Any, active: Tensor) -> tuple[Any, Selection] | None:  # noqa: ARG002
         """A state for the active predictions (B, *P) only, or None where nothing would be saved."""
         return None

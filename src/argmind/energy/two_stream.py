@@ -15,8 +15,9 @@ from torch import Tensor
 from argmind.config import PartConfig, part
 from argmind.energy.base import EnergyModel
 from argmind.nn.context import ContextState, ContextStream
+from argmind.nn.flops import candidate_flops, causal_pairs, context_flops, linear_flops
 from argmind.nn.transformer import TransformerConfig
-from argmind.registry import register, require_second_order
+from argmind.registry import register
 from argmind.spaces.base import Embedding
 
 
@@ -38,7 +39,6 @@ class TwoStream(EnergyModel):
     def __init__(self, config: Config, landscapes: int, amortised: bool) -> None:
         super().__init__()
         dims = config.transformer
-        require_second_order(dims.attention.owner, "an energy model trains through its gradient")
         conditioning = config.conditioning.build(dims.hidden_dim, dims.num_layers, landscapes)
         self.stream = ContextStream(dims, conditioning, output=amortised)
         self.head = config.head.build(dims.hidden_dim)
@@ -86,6 +86,25 @@ class TwoStream(EnergyModel):
             hidden = hidden * (1 + final[1]) + final[0]
         return self.head(hidden.view(batch, count, asked, dim), embedding.pair)
 
+    def encode_flops(self, length: int, steps: float) -> float:
+        """One pass of the context stream; where it depends on the step, one per landscape.
+
+        Without an amortised start, and after the first landscape, keys and values suffice.
+        """
+        stream = self.stream
+        rows = length + stream.lead(0)
+        first = context_flops(stream.transformer, rows, stream.output)
+        if not stream.conditioning.encode_per_step:
+            return first
+        more = max(0, min(steps, stream.conditioning.landscapes) - 1)
+        return first + more * context_flops(stream.transformer, rows, output=False)
+
+    def energy_flops(self, length: int) -> float:
+        """One pass of the candidate stream, and the head."""
+        pairs = causal_pairs(length) + length * self.stream.lead(0)
+        passed = candidate_flops(self.stream.transformer, length, pairs)
+        return passed + length * linear_flops(self.head)
+
     def narrow(self, state: ContextState, active: Tensor) -> tuple[ContextState, Rows] | None:
         """Keep sequences with an active prediction, and the most columns any of them needs."""
         most = int(active.sum(1).max())
@@ -93,7 +112,7 @@ class TwoStream(EnergyModel):
             return None
         rows = active.any(1).nonzero()[:, 0]
         columns = active[rows].int().argsort(dim=1, descending=True, stable=True)[:, :most]
-        fewer = state.rows(rows)
+        fewer = state.rows(rows) if len(rows) < len(active) else state
         return replace(fewer, after=fewer.after.gather(1, columns)), Rows(rows, columns)
 
 

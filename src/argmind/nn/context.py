@@ -37,19 +37,27 @@ class ContextState:
 
     ``first`` (B,): the first real row of a left-padded context (None: no padding).
     ``after`` (B, P): the context row that each prediction follows.
-    ``encoded``: filled per landscape on first use.
+    ``encoded``: filled per landscape on first use, with a graph if there was one when the context
+    was given: a thinking step at inference enables gradients for its candidates alone.
     """
 
     context: Tensor  # (B, S, D)
     first: Tensor | None
     after: Tensor
     encoded: dict[int, Encoded] = field(default_factory=dict)
+    graph: bool = field(default_factory=torch.is_grad_enabled)
 
     def rows(self, index: Tensor) -> ContextState:
         """Some of the problems, with their caches."""
         first = None if self.first is None else self.first[index]
         encoded = {landscape: one.rows(index) for landscape, one in self.encoded.items()}
-        return ContextState(self.context[index], first, self.after[index], encoded)
+        return replace(
+            self,
+            context=self.context[index],
+            first=first,
+            after=self.after[index],
+            encoded=encoded,
+        )
 
 
 class ContextStream(nn.Module):
@@ -88,7 +96,8 @@ class ContextStream(nn.Module):
         per_step = self.conditioning.encode_per_step
         landscape = self.conditioning.landscape(step) if per_step else 0
         if landscape not in state.encoded:
-            state.encoded[landscape] = self._begin(state, landscape)
+            with torch.set_grad_enabled(state.graph):
+                state.encoded[landscape] = self._begin(state, landscape)
         return state.encoded[landscape]
 
     def hidden(self, state: ContextState) -> Tensor | None:

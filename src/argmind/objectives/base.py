@@ -36,6 +36,10 @@ class Objective(nn.Module, Generic[P]):
         """Loss on held-out data, called in ``eval()`` mode; the training loss unless overridden."""
         return self(batch, generator)
 
+    def training_flops(self, batch: dict[str, Tensor]) -> float:
+        """Model FLOPs of learning from this batch."""
+        raise NotImplementedError
+
     def runtime_state(self) -> dict[str, Tensor]:
         """What lives on between steps beside the weights, such as a replay buffer."""
         return {}

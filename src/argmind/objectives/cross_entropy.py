@@ -31,3 +31,7 @@ class CrossEntropy(Objective[TransformerPP]):
         logits = self.predictor.logits(self.predictor.encode(context))
         value = self.predictor.loss(logits, target).mean()
         return Loss(value, {"nats": value.detach()}, target.numel())
+
+    def training_flops(self, batch: dict[str, Tensor]) -> float:
+        """See :meth:`TransformerPP.training_flops`."""
+        return self.predictor.training_flops(*self.predictor.task(batch)[0].shape)

@@ -116,6 +116,17 @@ class ThinkingObjective(Objective[EBT]):
         metrics["diverged"] = prediction.diverged.float().mean()
         return Loss(losses[-1], metrics, target.numel())
 
+    def training_flops(self, batch: dict[str, Tensor]) -> float:
+        """See :meth:`EBT.training_flops`; a full replay buffer and the mean number of steps."""
+        sequences, length = self.predictor.task(batch)[0].shape
+        replayed = max(1, sequences // 2) if self.replay is not None else 0
+        most = self.predictor.thinker.config.steps
+        steps = (min(self.config.fewest_steps or most, most) + most) / 2
+        judged = (steps if self.config.loss_on == "all" else 1) + (self.config.start_weight > 0)
+        return self.predictor.training_flops(
+            sequences + replayed, length, steps, self.config.through, judged
+        )
+
     def runtime_state(self) -> dict[str, Tensor]:
         """The replay buffer."""
         return self.replay.state() if self.replay is not None else {}

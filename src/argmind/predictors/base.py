@@ -84,6 +84,17 @@ class Predictor(nn.Module, Part):
         """The state of some of its problems, by index."""
         raise NotImplementedError
 
+    def training_flops(self, sequences: int, length: int) -> float:
+        """Model FLOPs of one training step on ``sequences`` problems of ``length`` elements."""
+        raise NotImplementedError
+
+    def prediction_flops(self, length: int, budget: Budget) -> float:
+        """Model FLOPs of predicting what follows every element of one problem.
+
+        With a stop or a deadline, the most that it may cost.
+        """
+        raise NotImplementedError
+
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         """Task loss of outputs (B, *P, …), per prediction (B, *P)."""
         raise NotImplementedError

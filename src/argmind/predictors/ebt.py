@@ -8,16 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from argmind.config import PartConfig, part
+from argmind.config import PartConfig, part, parts_of
 from argmind.energy.base import EnergyModel
+from argmind.nn.flops import STEP, TRAINED, TRAINED_STEP
 from argmind.predictors.base import Prediction, Predictor, Trace
 from argmind.randomness import Randomness
-from argmind.registry import register
+from argmind.registry import register, require_second_order
 from argmind.spaces.base import Space
 from argmind.thinking.budget import Budget
 from argmind.thinking.landscape import Landscape
 from argmind.thinking.select import choose, pick
-from argmind.thinking.think import Thought
+from argmind.thinking.think import Thought, Through
 from argmind.thinking.thinker import Thinker, ThinkingConfig
 
 
@@ -34,6 +35,10 @@ class EBT(Predictor):
     class Config(PartConfig):
         space: PartConfig = part("space", "dual")
         body: PartConfig = part("body", "two_stream")
+
+        def __post_init__(self) -> None:
+            for one in parts_of(self):
+                require_second_order(one.owner, "an energy model trains through its gradient")
 
     def __init__(self, config: Config, thinking: ThinkingConfig, vocab_size: int) -> None:
         super().__init__()
@@ -59,19 +64,26 @@ class EBT(Predictor):
 
     @torch.no_grad()
     def predict_from(self, state: Any, budget: Budget, generator: Randomness = None) -> Prediction:
-        """Think about everything the state asks, and keep the chosen candidates."""
+        """Think about everything the state asks, and keep the chosen candidates.
+
+        Without a generator, draws come from one seeded with 0.
+        """
+        if generator is None:
+            generator = torch.Generator(next(self.parameters()).device).manual_seed(0)
         landscape = Landscape(self.space, self.body, state)
         thought = self.thinker.think(landscape, budget, generator)
         index = choose(thought, budget.select)
         candidate = pick(thought.candidate, index)
         assert thought.energy is not None  # thinker.think always scores
+        output = self.space.decode(candidate)
+        unusable = ~output.isfinite().flatten(index.ndim).all(-1)
         return Prediction(
-            output=self.space.decode(candidate),
+            output=output,
             candidate=candidate,
             energy=pick(thought.energy, index),
             steps=pick(thought.steps, index),
             nfe=thought.nfe.sum(1),
-            diverged=pick(thought.diverged, index),
+            diverged=pick(thought.diverged, index) | unusable,
             trace=self._trace(thought, index) if budget.trace else None,
         )
 
@@ -87,6 +99,48 @@ class EBT(Predictor):
     def keep(self, state: Any, rows: Tensor) -> Any:
         """The state of some of its problems, by index."""
         return self.body.keep(state, rows)
+
+    def training_flops(
+        self,
+        sequences: int,
+        length: int,
+        steps: float | None = None,
+        through: Through = "all",
+        judged: float = 1.0,
+    ) -> float:
+        """Three context passes, six candidate passes a step: ``6 P + 12 P T`` per token.
+
+        And the vocabulary as the space has it, ``12 V D T`` or more, ``10`` where steps start from
+        constants. ``through="last"``: the steps before the last cost two passes. ``judged``: of how
+        many candidates the loss is taken.
+        """
+        steps = self.thinker.config.steps if steps is None else steps
+        space, passed = self.space.flops(), self.body.energy_flops(length)
+        walked = STEP * (passed + length * space.embed) + length * space.point
+        taught = TRAINED_STEP * (passed + length * space.embed) + TRAINED * length * space.point
+        if through != "all":
+            taught -= length * space.entry
+        descent = walked * (steps - 1) + taught if through == "last" else taught * steps
+        around = length * (space.start * self._amortised + judged * space.decode)
+        encoded = self.body.encode_flops(length, steps)
+        return sequences * (TRAINED * (encoded + around) + descent)
+
+    def prediction_flops(self, length: int, budget: Budget) -> float:
+        """A context pass; per candidate, two candidate passes a step and one for the last energy.
+
+        ``2 P + 4 P T N + 2 P N`` per token, and the vocabulary.
+        """
+        steps = self.thinker.config.steps if budget.steps is None else budget.steps
+        space, passed = self.space.flops(), self.body.energy_flops(length)
+        seen = passed + length * space.embed
+        each = (STEP * steps + 1) * seen + (steps + 1) * length * space.point
+        read = space.decode * (steps + 2 if budget.trace else 1)
+        around = length * (space.start * self._amortised + read)
+        return self.body.encode_flops(length, steps + 1) + budget.candidates * each + around
+
+    @property
+    def _amortised(self) -> bool:
+        return self.thinker.config.start == "amortised"
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         """The space's task loss of decoded outputs."""

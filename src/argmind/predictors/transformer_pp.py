@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from argmind.config import PartConfig
 from argmind.nn.conditioning.plain import NoConditioning
 from argmind.nn.context import ContextState, ContextStream
+from argmind.nn.flops import TRAINED, context_flops, linear_flops
 from argmind.nn.transformer import TransformerConfig
 from argmind.predictors.base import Prediction, Predictor
 from argmind.randomness import Randomness
@@ -82,6 +83,18 @@ class TransformerPP(Predictor):
     def keep(self, state: ContextState, rows: Tensor) -> ContextState:
         """The state of some of its problems, by index."""
         return state.rows(rows)
+
+    def _forward_flops(self, length: int) -> float:
+        passed = context_flops(self.stream.transformer, length, output=True)
+        return passed + length * linear_flops(self.readout)
+
+    def training_flops(self, sequences: int, length: int) -> float:
+        """``6 P + 6 V D`` per token, and attention: three forward passes."""
+        return TRAINED * sequences * self._forward_flops(length)
+
+    def prediction_flops(self, length: int, budget: Budget) -> float:  # noqa: ARG002
+        """One forward pass: ``2 P + 2 V D`` per token, and attention."""
+        return self._forward_flops(length)
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         """Cross-entropy in nats, per prediction."""

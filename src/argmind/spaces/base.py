@@ -26,6 +26,18 @@ class Embedding(NamedTuple):
     pair: Tensor  # (B, N, *P, D)
 
 
+class SpaceFlops(NamedTuple):
+    """Forward matmul FLOPs of what a space does with one candidate of one prediction."""
+
+    start: float = 0.0  # an amortised first guess
+    point: float = 0.0  # from the candidate to where the energy is differentiated
+    embed: float = 0.0  # from there to what the model sees
+    decode: float = 0.0
+    #: The share of point and embed that reads the candidate itself: the gradient into a candidate
+    #: that is a constant is never needed.
+    entry: float = 0.0
+
+
 class Space(nn.Module, Part):
     """How candidates start, are seen, move, are judged and are read.
 
@@ -83,6 +95,10 @@ class Space(nn.Module, Part):
 
     def counts(self, target: Tensor) -> Tensor:
         """Which predictions (B, *P) the loss counts."""
+        raise NotImplementedError
+
+    def flops(self) -> SpaceFlops:
+        """What this geometry costs beside the transformer."""
         raise NotImplementedError
 
     def start(

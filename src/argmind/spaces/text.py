@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from argmind.config import PartConfig
 from argmind.registry import register
-from argmind.spaces.base import Embedding, Space, next_token, token_loss
+from argmind.spaces.base import Embedding, Space, SpaceFlops, next_token, token_loss
 
 
 class TextSpace(Space):
@@ -76,6 +76,11 @@ class TextSpace(Space):
         """``W s``: (..., D) → (..., V)."""
         return F.linear(s, self.embedding.weight if self.readout is None else self.readout.weight)
 
+    @property
+    def _vocabulary(self) -> float:
+        """FLOPs of one product with a V×D matrix: 2 V D."""
+        return 2.0 * self.vocab_size * self.dim
+
     def output_loss(self, output: Tensor, target: Tensor) -> Tensor:
         """Cross-entropy in nats of logits (..., V); ignored targets give 0."""
         return token_loss(output, target, self.ignore_id)
@@ -91,6 +96,11 @@ class _LogitSpace(TextSpace):
     def amortised(self, hidden: Tensor) -> Tensor:
         """The read-out of the context stream's output: ordinary logits."""
         return self.logits(hidden)
+
+    def flops(self) -> SpaceFlops:
+        """The expected embedding, 2 V D."""
+        one = self._vocabulary
+        return SpaceFlops(start=one, embed=one, entry=one)
 
     def decode(self, y: Tensor) -> Tensor:
         """The candidate is read as logits."""
@@ -170,6 +180,11 @@ class MirrorSpace(_VectorSpace):
     class Config(TextSpace.Config):
         pass
 
+    def flops(self) -> SpaceFlops:
+        """Read-out and expected embedding, 2 V D each, before the point."""
+        one = self._vocabulary
+        return SpaceFlops(point=2 * one, decode=one, entry=one)
+
     def point(self, y: Tensor, step: int) -> Tensor:  # noqa: ARG002
         """The expected embedding e."""
         return self.expected_embedding(self.logits(y).softmax(-1))
@@ -198,3 +213,8 @@ class DualSpace(_VectorSpace):
         normed = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + 1e-5)
         e = self.expected_embedding(self.logits(point).softmax(-1))
         return Embedding(self.projection(normed.to(point.dtype)) + e, point)
+
+    def flops(self) -> SpaceFlops:
+        """Projection, 2 D²; read-out and expected embedding, 2 V D each; all differentiated."""
+        one, projected = self._vocabulary, 2.0 * self.dim**2
+        return SpaceFlops(embed=2 * one + projected, decode=one, entry=one + projected)

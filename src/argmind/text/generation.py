@@ -144,4 +144,3 @@ def _refuse_diverged(prediction: Prediction) -> None:
             "thinking diverged: energy or candidate left the finite numbers. Use fewer --steps, "
             "--accept-lower, or a checkpoint from before training went wrong."
         )
-

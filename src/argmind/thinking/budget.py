@@ -15,7 +15,8 @@ class Budget:
     ``candidates``: start this many, keep one per prediction, by ``select``: the least final energy
     (self-verification), or the largest drop from its start. ``accept_lower``: a step that does not
     lower the energy is taken back and halved. ``noisy``: apply the rule's and schedule's training
-    noise. ``deadline_s``: no new step after this many seconds. ``trace``: record every step.
+    noise. ``deadline_s``: no new step after this many seconds, the first one excepted. ``trace``:
+    record every step.
     """
 
     steps: int | None = None
@@ -32,5 +33,5 @@ class Budget:
             raise ValueError(f"steps may not be negative, got {self.steps}")
         if self.candidates < 1:
             raise ValueError(f"candidates must be at least 1, got {self.candidates}")
-        if self.deadline_s is not None and self.deadline_s <= 0:
+        if self.deadline_s is not None and not self.deadline_s > 0:
             raise ValueError(f"deadline_s must be positive, got {self.deadline_s}")

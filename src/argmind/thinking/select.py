@@ -14,15 +14,17 @@ def choose(thought: Thought, how: Literal["min_energy", "max_drop"]) -> Tensor:
     """Index (B, *P) of the kept candidate.
 
     ``min_energy``: least final energy; ``max_drop``: largest fall from the first energy to the
-    last. Diverged candidates are taken only where there is nothing else.
+    last; where no step was taken all fall alike. Diverged candidates are taken only where there is
+    nothing else.
     """
     if thought.energy is None:
         raise ValueError("choosing among candidates needs a scored thought")
     merit = thought.energy
-    if how == "max_drop" and len(thought.energies) > 1:
+    if how == "max_drop":
         merit = thought.energy - thought.energies[0]
     worst = torch.full_like(merit, float("inf"))
-    return torch.where(thought.diverged, worst, merit).argmin(dim=1)
+    # Finite, so that even an overflowing difference is better than having diverged.
+    return torch.where(thought.diverged, worst, merit.nan_to_num()).argmin(dim=1)
 
 
 def pick(x: Tensor, index: Tensor) -> Tensor:

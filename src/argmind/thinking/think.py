@@ -13,8 +13,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from argmind.energy.base import Selection
 from argmind.randomness import Randomness
-from argmind.thinking.accept import Always, OnlyIfLower
+from argmind.thinking.accept import Always, Move, OnlyIfLower, per_prediction
 from argmind.thinking.landscape import Landscape, Slope
 from argmind.thinking.rules.base import Rule
 from argmind.thinking.schedules.base import Sizes
@@ -42,17 +43,18 @@ class Plan:
     noisy: bool = False
     deadline_s: float | None = None
     keep: bool = False
-    score: bool = False
 
 
 @dataclass
 class Thought:
     """What thinking left: candidates, energies and what they cost, per prediction.
 
-    ``candidates`` (when kept): y_0 … y_T; ``energies``: E(y_0) … E(y_{T−1}), and E(y_T) where
-    scored. ``steps`` and ``nfe`` (B, N, *P) count moves and energy-gradient evaluations;
-    ``diverged`` marks predictions whose energy or candidate became non-finite: they stay where
-    they last were finite, and no caller should take them for an answer.
+    ``candidates`` (when kept): y_0 … y_T, y_k being the answer of a budget of k steps;
+    ``energies``: E(y_0) … E(y_{T−1}), each where its step evaluated it (look-ahead or noise
+    included), and at inference E(y_T), which is ``energy`` too. ``steps`` and ``nfe`` (B, N, *P)
+    count moves and energy-gradient evaluations; ``diverged`` marks predictions whose energy or
+    candidate became non-finite: they stay where they last were finite, and no caller should take
+    them for an answer.
     """
 
     candidate: Tensor
@@ -67,8 +69,8 @@ class Thought:
 def think(landscape: Landscape, start: Tensor, plan: Plan, generator: Randomness = None) -> Thought:
     """Descend from ``start`` (B, N, *P, *F) as planned.
 
-    Cost: one energy and one gradient per step and active prediction, one more energy if scored;
-    no host synchronisation, except where predictions may stop at different times.
+    Cost: one energy and one gradient per step and active prediction, at inference one energy more;
+    no host synchronisation, except where predictions may stop at different times or by the clock.
     """
     if plan.through is None:
         with torch.no_grad():
@@ -86,7 +88,7 @@ def _unroll(landscape: Landscape, y: Tensor, plan: Plan, generator: Randomness) 
     for step in range(plan.steps):
         graph = plan.through != "last" or step == plan.steps - 1
         if plan.through == "none":
-            y = y.detach()
+            y, memory = y.detach(), None if memory is None else memory.detach()
         y, slope, memory = _step(landscape, y, memory, step, plan, graph, generator)
         candidates.append(y)
         energies.append(slope.energy)
@@ -130,24 +132,37 @@ def _descend(landscape: Landscape, start: Tensor, plan: Plan, generator: Randomn
     """The inference form: predictions stop one by one, and nothing non-finite gets through."""
     began = time.monotonic()
     walk = _Walk(landscape, start, plan)
-    for step in range(plan.steps):
-        late = plan.deadline_s is not None and time.monotonic() - began > plan.deadline_s
-        if late or (walk.settles and not bool(walk.active.any())):
+    # The first step is always taken: an untouched start need not be an answer.
+    while walk.done < plan.steps and not (walk.done and _late(began, plan, start.device)):
+        if walk.settles and not bool(walk.active.any()):
             break
-        walk.take_step(step, generator)
+        walk.take_step(generator)
     return walk.thought()
 
 
+def _late(began: float, plan: Plan, device: torch.device) -> bool:
+    if plan.deadline_s is None:
+        return False
+    if device.type == "cuda":  # queued work takes no time until it is waited for
+        torch.cuda.synchronize(device)
+    return time.monotonic() - began > plan.deadline_s
+
+
 class _Walk:
-    """Candidates on their way, with what is known of each prediction."""
+    """Candidates on their way, with what is known of each prediction.
+
+    A prediction that is no longer active keeps its candidate and its energy, whatever is still
+    evaluated beside it.
+    """
 
     def __init__(self, landscape: Landscape, start: Tensor, plan: Plan) -> None:
         self.landscape, self.plan = landscape, plan
         self.space = landscape.space
         predictions = start.shape[: start.ndim - self.space.feature_axes]
         self.y = start
+        self.energy: Tensor | None = None
+        self.slope: Slope | None = None
         self.memory: Tensor | None = None
-        self.previous: Tensor | None = None
         self.accept = OnlyIfLower() if plan.accept_lower else Always()
         self.settles = plan.stop is not None and plan.stop.settles
         self.active = torch.ones(predictions, dtype=torch.bool, device=start.device)
@@ -155,71 +170,81 @@ class _Walk:
         self.steps = torch.zeros(predictions, dtype=torch.long, device=start.device)
         self.nfe = torch.zeros_like(self.steps)
         self.energies: list[Tensor] = []
-        self.candidates: list[Tensor] = [start] if plan.keep else []
-        self.last_step = 0
+        self.candidates: list[Tensor] = []
+        self.done = 0
 
-    def take_step(self, step: int, generator: Randomness) -> None:
+    def take_step(self, generator: Randomness) -> None:
         """Evaluate where predictions are active, judge, and move those that go on."""
-        plan, self.last_step = self.plan, step
+        plan, step = self.plan, self.done
         y = plan.rule.before(self.space, self.y, self.memory, step, plan.noisy, generator)
-        slope = self._slope(y, step)
+        self.slope = slope = self._slope(y, step)
         self.nfe += self.active
         size = _broadcast(plan.sizes(step), slope.point)
-        delta, memory = plan.rule.delta(slope.gradient, slope.energy, size, self.memory)
-        base, energy, delta = self.accept.judge(y, slope.energy, delta)
-        going = self.active & energy.isfinite()
-        if self.settles and plan.stop is not None:
-            going &= ~plan.stop.finished(slope.energy, self.previous, slope.gradient)
-        moved = self.space.move(base, self._point(base, slope, step), delta)
-        finite = moved.isfinite().flatten(going.ndim).all(-1)
-        self.diverged |= self.active & ~(energy.isfinite() & finite)
-        going &= finite
-        self.y = torch.where(_over_features(going, moved), moved, self.y)
-        self.memory = memory
-        self.previous = slope.energy
+        delta, self.memory = plan.rule.delta(slope.gradient, slope.energy, size, self.memory)
+        y, slope, delta = self.accept.judge(Move(y, slope, delta))
+        alive = self.active & slope.energy.isfinite()
+        finished = alive & self._finished(slope)
+        energy = slope.energy
+        if self.energy is not None:
+            energy = torch.where(self.active, energy, self.energy)
+        # What a budget of so many steps would have answered.
+        self._record(
+            per_prediction(self.active, y, self.y) if plan.accept_lower else self.y, energy
+        )
+        moved = self.space.move(y, slope.point, delta)
+        going = alive & ~finished & moved.isfinite().flatten(alive.ndim).all(-1)
+        self.diverged |= self.active & ~(going | finished)
+        if self.settles:
+            self.y = per_prediction(finished, y, self.y)
+        self.y = per_prediction(going, moved, self.y)
+        self.energy, self.active = energy, going
         self.steps += going
-        self.active = going if self.settles else self.active & ~self.diverged
-        if plan.keep:
-            self.energies.append(energy)
-            self.candidates.append(self.y)
+        self.done += 1
 
-    def _point(self, base: Tensor, slope: Slope, step: int) -> Tensor:
-        """The point that belongs to the accepted candidate."""
-        return self.space.point(base, step) if self.plan.accept_lower else slope.point
+    def _finished(self, slope: Slope) -> Tensor:
+        if not self.settles or self.plan.stop is None:
+            return torch.zeros_like(self.active)
+        return self.plan.stop.finished(slope.energy, self.energy, slope.gradient)
+
+    def _record(self, y: Tensor, energy: Tensor) -> None:
+        self.energies.append(energy)
+        if self.plan.keep:
+            self.candidates.append(y)
+
+    def _narrowed(self) -> tuple[Landscape, Selection] | None:
+        """The landscape of active predictions, where some of the others can be left out."""
+        if not self.settles or self.slope is None:
+            return None
+        return self.landscape.narrow(self.active.any(1))
 
     def _slope(self, y: Tensor, step: int) -> Slope:
-        """The slope, evaluated only for active predictions where rows can be left out."""
-        if not self.settles or step == 0:
-            return self.landscape.slope(y, step, graph=False)
-        narrowed = self.landscape.narrow(self.active.any(1))
-        if narrowed is None:
+        narrowed = self._narrowed()
+        if narrowed is None or self.slope is None:
             return self.landscape.slope(y, step, graph=False)
         smaller, rows = narrowed
-        part = smaller.slope(rows.take(y), step, graph=False)
-        point = self.space.point(y, step)
-        resting = self.previous if self.previous is not None else torch.zeros_like(self.nfe)
-        return Slope(
-            rows.put(resting, part.energy),
-            rows.put(torch.zeros_like(point), part.gradient),
-            rows.put(point, part.point),
-        )
+        fresh = smaller.slope(rows.take(y), step, graph=False)
+        return Slope(*(rows.put(old, new) for old, new in zip(self.slope, fresh, strict=True)))
+
+    def _last_energy(self) -> Tensor:
+        """Energies of the last candidates, evaluated only where predictions are active."""
+        if self.energy is not None and self.settles:
+            if not bool(self.active.any()):
+                return self.energy
+            narrowed = self._narrowed()
+            if narrowed is not None:
+                smaller, rows = narrowed
+                return rows.put(self.energy, smaller.energy(rows.take(self.y), self.done))
+        return self.landscape.energy(self.y, self.done)
 
     def thought(self) -> Thought:
         """What this walk leaves."""
-        energy = None
-        y = self.y
-        if self.plan.score or self.plan.accept_lower:
-            last = max(0, self.last_step)
-            energy = self.landscape.energy(y, last)
-            y, energy = self.accept.finish(y, energy)
-            self.diverged |= ~energy.isfinite()
-            self.energies.append(energy)
-            if self.candidates:
-                self.candidates[-1] = y
+        energy = self._last_energy()
+        y, energy = self.accept.finish(self.y, energy)
+        y = per_prediction(self.active, y, self.y)
+        if self.energy is not None:
+            energy = torch.where(self.active, energy, self.energy)
+        self.diverged |= ~energy.isfinite()
+        self._record(y, energy)
         return Thought(
             y, energy, self.steps, self.nfe, self.diverged, self.energies, self.candidates
         )
-
-
-def _over_features(mask: Tensor, y: Tensor) -> Tensor:
-    return mask.reshape(mask.shape + (1,) * (y.ndim - mask.ndim))

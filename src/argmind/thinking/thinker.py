@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from argmind.config import PartConfig, part
+from argmind.config import PartConfig, part, parts_of
 from argmind.errors import UserError
 from argmind.randomness import Randomness
+from argmind.registry import require_second_order
 from argmind.spaces.base import StartKind
 from argmind.thinking.budget import Budget
 from argmind.thinking.landscape import Landscape
@@ -40,6 +41,8 @@ class ThinkingConfig:
             raise ValueError(f"start_noise_std may not be negative, got {self.start_noise_std}")
         if self.landscapes is not None and self.landscapes < 1:
             raise ValueError(f"landscapes must be at least 1, got {self.landscapes}")
+        for one in parts_of(self):
+            require_second_order(one.owner, "the loss is differentiated through thinking")
 
 
 class Thinker(nn.Module):
@@ -69,6 +72,8 @@ class Thinker(nn.Module):
         asked = landscape.body.predictions(landscape.state)
         predictions = torch.Size((asked[0], candidates, *asked[1:]))
         kind = self.config.start
+        if kind == "given":
+            raise UserError("this model starts from a given candidate (thinking.start=given).")
         hidden = landscape.body.hidden(landscape.state) if kind == "amortised" else None
         return landscape.space.start(
             kind, predictions, hidden, self.config.start_noise_std, generator
@@ -100,8 +105,8 @@ class Thinker(nn.Module):
         start: Tensor | None = None,
     ) -> Thought:
         """Thinking at inference; always scored, so that every answer comes with its energy."""
-        self.check(budget)
         if start is None:
+            self.check(budget)
             start = self.start(landscape, budget.candidates, generator)
         plan = Plan(
             steps=self.config.steps if budget.steps is None else budget.steps,
@@ -112,7 +117,6 @@ class Thinker(nn.Module):
             noisy=budget.noisy,
             deadline_s=budget.deadline_s,
             keep=budget.trace,
-            score=True,
         )
         return think(landscape, start, plan, generator)
 

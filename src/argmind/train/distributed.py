@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
+import inspect
 import os
-from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -42,9 +45,11 @@ class World:
         """
         if self.size == 1:
             return objective
-        return DistributedDataParallel(
-            objective, broadcast_buffers=False, find_unused_parameters=True
-        )
+        known = inspect.signature(DistributedDataParallel).parameters
+        # The older name still works in torch 2.13, with a warning.
+        name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+        options: dict[str, Any] = {name: False, "find_unused_parameters": True}
+        return DistributedDataParallel(objective, **options)
 
     def add_up(self, values: Tensor) -> Tensor:
         """Sum over all processes, in place."""
@@ -119,20 +124,26 @@ def resolve_device(name: str, local_rank: int = 0) -> torch.device:
     return torch.device("cuda", index)
 
 
-@contextmanager
-def join_world(device_name: str) -> Generator[World]:
-    """Join the processes that torchrun started, or be alone; leave at the end of the block."""
+def join_world(device_name: str) -> World:
+    """Join the processes that torchrun started, or be alone.
+
+    Once joined, the processes stay together until they end: torchrun has one meeting place for
+    them, and a second run in the same processes uses it again.
+    """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     device = resolve_device(device_name, int(os.environ.get("LOCAL_RANK", "0")))
     if device.type == "cuda":
         torch.cuda.set_device(device)
     if size == 1:
-        yield World(device=device)
-        return
-    on_gpu = device.type == "cuda"
-    dist.init_process_group("nccl" if on_gpu else "gloo", device_id=device if on_gpu else None)
-    try:
-        control = dist.new_group(backend="gloo") if on_gpu else dist.group.WORLD
-        yield World(device=device, rank=dist.get_rank(), size=size, control=control)
-    finally:
-        dist.destroy_process_group()
+        return World(device=device)
+    control = _meet(device.type)
+    return World(device=device, rank=dist.get_rank(), size=size, control=control)
+
+
+@functools.cache
+def _meet(device_type: str) -> Any:
+    """The group for decisions on the CPU; gradients go through the default group."""
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if device_type == "cuda" else "gloo")
+        atexit.register(dist.destroy_process_group)
+    return dist.new_group(backend="gloo") if device_type == "cuda" else dist.group.WORLD

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -60,13 +61,13 @@ def finite(values: Values) -> dict[str, float | int | None]:
 
 
 class JsonLines:
-    """A file of one JSON object a line, flushed line by line."""
+    """A file of one JSON object a line, each handed to the system at once."""
 
     def __init__(self, path: Path, keep_bytes: int = 0) -> None:
         """Open for appending after the first ``keep_bytes`` bytes; the rest is cut off."""
         self._path = path
         with explained(str(path)):
-            self._file = path.open("ab")
+            self._file = path.open("ab", buffering=0)
             self._file.truncate(min(keep_bytes, self.size_bytes()))
 
     def size_bytes(self) -> int:
@@ -75,9 +76,10 @@ class JsonLines:
 
     def write(self, values: Mapping[str, Any]) -> None:
         """Append one object."""
+        line = json.dumps(values, allow_nan=False).encode() + b"\n"
         with explained(str(self._path)):
-            self._file.write(json.dumps(values, allow_nan=False).encode() + b"\n")
-            self._file.flush()
+            if self._file.write(line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def sync(self) -> None:
         """Wait until all lines are on the disk."""

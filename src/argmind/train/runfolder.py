@@ -65,6 +65,12 @@ class RunFolder:
                 file.flush()
             yield
 
+    def clean(self) -> None:
+        """Remove what a killed process left half-written; only under the lock."""
+        self.store.clean()
+        for path in self.path.glob("*.tmp-*"):
+            path.unlink()
+
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
         """Give a JSON file new content in one go."""
         content = json.dumps(value, indent=2).encode() + b"\n"

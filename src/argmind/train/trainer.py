@@ -87,16 +87,16 @@ class Trainer:
         """
         if self.training.tensorboard:
             require_tensorboard()
-        with join_world(self.training.device) as world, self._interrupts:
+        world = join_world(self.training.device)
+        with self._interrupts, ExitStack() as stack:
             engine = Engine(self.objective, self.data, self.training, self.optimizer, world)
             progress = self._progress if world.is_main else Progress()
-            with ExitStack() as stack:
-                stack.callback(progress.close)
-                world.together(lambda: self._own_folder(stack, resume) if world.is_main else None)
-                session = Session(engine, self._run, self._interrupts, progress)
-                if resume:
-                    session.resume()
-                return self._train(session)
+            stack.callback(progress.close)
+            world.together(lambda: self._own_folder(stack, resume) if world.is_main else None)
+            session = Session(engine, self._run, self._interrupts, progress)
+            if resume:
+                session.resume()
+            return self._train(session)
 
     def _own_folder(self, stack: ExitStack, resume: bool) -> None:
         if resume:
@@ -104,7 +104,7 @@ class Trainer:
         stack.enter_context(self._run.locked())
         if not resume:
             self._run.require_fresh()
-        self._run.store.clean()
+        self._run.clean()
         self._run.write_json("recipe.json", self.recipe)
         with explained(f"run folder {self._run.path}"):
             self.data.save_assets(self._run.path)

@@ -1,0 +1,1 @@
+"""The published text algorithm, restated slowly, to compare the library with."""
