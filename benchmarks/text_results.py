@@ -69,7 +69,9 @@ def _arguments() -> argparse.Namespace:
 def train_and_measure(recipe_name: str, seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
     """Train one recipe with one seed from the data's cache, and measure its last checkpoint."""
     from argmind.api import run_recipe
+    from argmind.assembly import build_objective
     from argmind.config import part_config
+    from argmind.eval.budgets import measure
     from argmind.recipes.base import customised, find_recipe
     from argmind.runs import load_run
     from argmind.thinking.budget import Budget
@@ -89,8 +91,6 @@ def train_and_measure(recipe_name: str, seed: int, arguments: argparse.Namespace
     steps = STEPS if run.predictor.thinks else (None,)
     if run.predictor.thinks and recipe.thinking.start != "amortised":
         steps = STEPS[1:]
-    from argmind.eval.budgets import measure
-
     rows = measure(
         run.predictor,
         batches,
@@ -99,7 +99,8 @@ def train_and_measure(recipe_name: str, seed: int, arguments: argparse.Namespace
         trained_steps=recipe.thinking.steps,
         precision=precision,
     )
-    length = recipe.data.context_tokens
+    batch, length = recipe.training.batch_size, recipe.data.context_tokens
+    objective = build_objective(recipe, run.predictor)
     return {
         "recipe": recipe_name,
         "seed": seed,
@@ -108,10 +109,8 @@ def train_and_measure(recipe_name: str, seed: int, arguments: argparse.Namespace
         "ms_per_token": {row.steps: row.ms_per_prediction for row in rows},
         "diverged": sum(row.diverged for row in rows),
         "parameters": run.parameters,
-        "tokens": recipe.training.steps * recipe.training.batch_size * length,
-        "training_flops": run.predictor.training_flops(
-            recipe.training.steps * recipe.training.batch_size, length
-        ),
+        "tokens": recipe.training.steps * batch * length,
+        "training_flops": recipe.training.steps * objective.training_flops(data.batch(0, batch)),
         "training_s": seconds,
         "bytes_per_token": data.evaluation_bytes_per_token,
     }

@@ -13,7 +13,10 @@ from argmind.data.base import Progress as DataProgress
 from argmind.recipes.base import Recipe, customised, find_recipe
 from argmind.runs import Which, read_recipe
 from argmind.text.run import TextRun, load_text_run
+from argmind.train.distributed import join_world
+from argmind.train.metrics import require_tensorboard
 from argmind.train.progress import Progress, progress_for
+from argmind.train.runfolder import RunFolder
 from argmind.train.trainer import Trainer, TrainOutcome
 
 
@@ -62,8 +65,9 @@ def run_recipe(
     """Train (or go on training) a recipe in the folder ``out``.
 
     Everything that can be refused is refused before training begins: options when the recipe is
-    read, data when it is opened, folder and device when the trainer starts.
+    read, folder and device before the data is, data when it is opened.
     """
+    require_ready(recipe, out, resume)
     if data is None:
         data = recipe.data.build(seed=recipe.training.seed, texts=texts, progress=data_progress)
     inputs = data.model_inputs
@@ -78,6 +82,20 @@ def run_recipe(
         on_progress=on_progress,
     )
     return trainer.fit(resume=resume)
+
+
+def require_ready(recipe: Recipe, out: str | Path, resume: bool = False) -> None:
+    """Refuse what can be refused before data is read.
+
+    Raises:
+        UserError: no such device or package, a folder that holds a run, nothing to resume.
+    """
+    world = join_world(recipe.training.device)
+    if recipe.training.tensorboard:
+        require_tensorboard()
+    folder = RunFolder(Path(out))
+    check = folder.require_resumable if resume else folder.require_fresh
+    world.together(lambda: check() if world.is_main else None)
 
 
 def resume(

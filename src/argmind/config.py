@@ -89,6 +89,10 @@ def from_dict(cls: type[C], plain: Any, where: str = "") -> C:
     """
     if not isinstance(plain, Mapping):
         raise UserError(f"{where or cls.__name__}: expected a mapping, got {plain!r}.")
+    if issubclass(cls, PartConfig) and "kind" in plain:
+        plain = dict(plain)
+        if (kind := plain.pop("kind")) != cls.part_name:
+            raise UserError(f"{where or 'kind'}: expected '{cls.part_name}', got {kind!r}.")
     hints = typing.get_type_hints(cls)
     fields = {item.name: item for item in dataclasses.fields(cls)}  # type: ignore[arg-type]
     values: dict[str, Any] = {}

@@ -31,6 +31,8 @@ class LoadedRun:
     inputs: Mapping[str, Any]
     predictor: Predictor
     step: int
+    #: Of the data that the run was trained on.
+    data_fingerprint: str = ""
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -78,11 +80,19 @@ def load_run(
     run = RunFolder(Path(folder))
     checkpoint = _choose(run, which)
     predictor = build_predictor(recipe, inputs)
-    name = "ema" if ema and checkpoint.has("ema") else "model"
-    load_weights(predictor, checkpoint.tensors(name))
+    weights = checkpoint.tensors("model")
+    if ema and checkpoint.has("ema"):
+        weights |= checkpoint.tensors("ema")
+    load_weights(predictor, weights)
     predictor.to(target).eval().requires_grad_(False)
     return LoadedRun(
-        Path(folder), recipe, inputs, predictor, checkpoint.step, list(checkpoint.notes)
+        folder=Path(folder),
+        recipe=recipe,
+        inputs=inputs,
+        predictor=predictor,
+        step=checkpoint.step,
+        data_fingerprint=checkpoint.state.get("data_fingerprint", ""),
+        notes=list(checkpoint.notes),
     )
 
 

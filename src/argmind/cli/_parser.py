@@ -56,7 +56,8 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 
     def _get_help_string(self, action: argparse.Action) -> str:
         text = action.help or ""
-        unsaid = action.default in (None, False, argparse.SUPPRESS) or not action.option_strings
+        unsaid = action.default is argparse.SUPPRESS or action.default in (None, "", [])
+        unsaid = unsaid or action.nargs == 0 or not action.option_strings
         return text if unsaid else f"{text} (default: %(default)s)"
 
 
@@ -101,7 +102,7 @@ def _grammar() -> tuple[Parser, dict[str, Parser]]:
         if not module.name.startswith("_"):
             verb = importlib.import_module(f"{package.__name__}.{module.name}")
             verb.add(cast(Parsers, added))
-    verbs = cast(dict[str, Parser], added.choices)
+    verbs = dict(added.choices)
     for verb in verbs.values():
         verb.add_argument(
             "--json", action="store_true", help="print one JSON object on stdout, and nothing else"

@@ -54,16 +54,18 @@ class Screen:
 
     def note(self, text: str) -> None:
         """Something the user should know, beside the result."""
-        self.err.print(f"note: {text}", style="yellow", markup=False, highlight=False)
+        self.err.print(f"note: {text}", style="yellow")
 
-    def result(self, plain: Mapping[str, Any], show: Callable[[Console], None]) -> None:
-        """Give the result: the object with ``--json``, else what ``show`` prints."""
+    def result(
+        self, plain: Mapping[str, Any], show: Callable[[Console], None] | None = None
+    ) -> None:
+        """Give the result: the object with ``--json``, else what ``show`` prints, if anything."""
         if not self.is_main:
             return
         if self.json:
             text = json.dumps(_finite(plain), allow_nan=False, ensure_ascii=False)
             print(text, file=self._stdout, flush=True)
-        else:
+        elif show is not None:
             show(self.out)
 
     @contextmanager
@@ -96,7 +98,7 @@ class Screen:
     def counting(self, what: str, total: int) -> Generator[Callable[[int], None]]:
         """A bar for work of a known size, given the amount done so far."""
         if not self.live:
-            yield lambda done: None
+            yield _unseen
             return
         columns = (TextColumn(what), BarColumn(), TimeRemainingColumn())
         with Progress(*columns, console=self.err, transient=True) as bar:
@@ -104,9 +106,14 @@ class Screen:
             yield lambda done: bar.update(task, completed=done)
 
 
+def _unseen(done: int) -> None:
+    """Nobody watches."""
+
+
 def _console(stream: TextIO) -> Console:
     fixed = stream.isatty() or "COLUMNS" in os.environ
-    return Console(file=stream, width=None if fixed else _WIDE, highlight=False)
+    width = None if fixed else _WIDE
+    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
 
 
 def _finite(value: Any) -> Any:

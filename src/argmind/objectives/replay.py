@@ -23,7 +23,8 @@ class ReplayBuffer:
     def push(self, samples: dict[str, Tensor]) -> None:
         """Add samples (rows of every tensor); the oldest beyond ``size`` leave."""
         for name, rows in samples.items():
-            fresh = rows.detach().clone()
+            # A sample that diverged starts over from zero; NaN must not live on in here.
+            fresh = rows.detach().nan_to_num(0.0, 0.0, 0.0).clone()
             old = self.stored.get(name)
             joined = fresh if old is None else torch.cat([old, fresh])
             self.stored[name] = joined[-self.size :].clone()

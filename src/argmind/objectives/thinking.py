@@ -88,14 +88,13 @@ class ThinkingObjective(Objective[EBT]):
 
     def _loss(self, thought: Thought, target: Tensor) -> Loss:
         space = self.predictor.space
-        counted = space.counts(target)[:, None].expand(thought.diverged.shape)
-        total = counted.sum().clamp(min=1)
+        learnt = space.counts(target)[:, None].expand(thought.diverged.shape)
         judged = thought.candidates[1:] if self.config.loss_on == "all" else [thought.candidate]
-        means = [space.loss(y, target).sum() / total for y in judged]
+        means = [_mean(space.loss(y, target), learnt) for y in judged]
         value = torch.stack(means).mean()
         metrics = {"nats": means[-1].detach()}
         if self.config.start_weight:
-            first = space.loss(thought.candidates[0], target).sum() / total
+            first = _mean(space.loss(thought.candidates[0], target), learnt)
             value = value + self.config.start_weight * first
             metrics["nats_start"] = first.detach()
         metrics["energy"] = thought.energies[0].detach().mean()
@@ -108,8 +107,8 @@ class ThinkingObjective(Objective[EBT]):
         context, target = self.predictor.task(batch)
         prediction = self.predictor.predict(context, Budget(trace=True), generator)
         assert prediction.trace is not None  # asked for
-        total = self.predictor.space.counts(target).sum().clamp(min=1)
-        losses = [self.predictor.loss(y, target).sum() / total for y in prediction.trace.outputs]
+        learnt = self.predictor.space.counts(target)
+        losses = [_mean(self.predictor.loss(y, target), learnt) for y in prediction.trace.outputs]
         metrics = {f"nats_step_{step}": loss for step, loss in enumerate(losses)}
         metrics["nats"] = losses[-1]
         metrics["energy"] = prediction.energy.mean()
@@ -135,6 +134,10 @@ class ThinkingObjective(Objective[EBT]):
         """Continue with a saved replay buffer."""
         if self.replay is not None:
             self.replay.restore(state, next(self.predictor.parameters()).device)
+
+
+def _mean(losses: Tensor, learnt: Tensor) -> Tensor:
+    return (losses * learnt).sum() / learnt.sum().clamp(min=1)
 
 
 def _on_host(generator: torch.Generator) -> torch.Generator:

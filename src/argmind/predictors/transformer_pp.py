@@ -71,7 +71,8 @@ class TransformerPP(Predictor):
     ) -> Prediction:
         """One pass."""
         logits = self.logits(state)
-        log_p = logits.float().log_softmax(-1)
+        wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        log_p = wide.log_softmax(-1)
         entropy = -(log_p.exp() * log_p).sum(-1)
         none = torch.zeros(entropy.shape, dtype=torch.long, device=entropy.device)
         return Prediction(logits, logits, entropy, none, none + 1, ~entropy.isfinite())
@@ -98,4 +99,4 @@ class TransformerPP(Predictor):
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         """Cross-entropy in nats, per prediction."""
-        return token_loss(output, target, ignore_id=-1)
+        return token_loss(output, target)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argmind.config import part_config
+from argmind.config import PartConfig, part_config
 from argmind.nn.transformer import TransformerConfig
 from argmind.recipes.base import Recipe
 from argmind.registry import register
@@ -34,6 +34,65 @@ def text_transformer_pp() -> Recipe:
         name="text_transformer_pp",
         predictor=part_config("predictor", "transformer_pp"),
         objective=part_config("objective", "cross_entropy"),
+        optimizer=_OPTIMIZER,
+        training=_TRAINING,
+    )
+
+
+def _published_predictor() -> PartConfig:
+    """The published text model: own V→D matrix, a time token, a linear head."""
+    return part_config(
+        "predictor",
+        "ebt",
+        space=part_config("space", "published"),
+        body=part_config(
+            "body",
+            "two_stream",
+            conditioning=part_config("conditioning", "time_embed"),
+            head=part_config("head", "linear"),
+        ),
+    )
+
+
+@register("recipe", "text_published_s1")
+def text_published_s1() -> Recipe:
+    """The paper's System 1: two detached steps, loss after each, one learned step size.
+
+    Source: Energy-Based Transformers (arXiv 2507.02092) and its public text code. The step size
+    of 500 belongs to a vocabulary of 50,277; for V of 4,096 see docs/log.md.
+    """
+    return Recipe(
+        name="text_published_s1",
+        predictor=_published_predictor(),
+        thinking=ThinkingConfig(
+            steps=2,
+            start="noise",
+            schedule=part_config("schedule", "learned", size=500.0, lr_factor=1500.0),
+        ),
+        objective=part_config("objective", "s1"),
+        optimizer=_OPTIMIZER,
+        training=_TRAINING,
+    )
+
+
+@register("recipe", "text_published_s2")
+def text_published_s2() -> Recipe:
+    """The paper's System 2: random path lengths and step sizes, noise, replay, one landscape.
+
+    Source: Energy-Based Transformers (arXiv 2507.02092), section 3.3, and its public text code.
+    """
+    size = part_config("schedule", "constant", size=5.0)
+    return Recipe(
+        name="text_published_s2",
+        predictor=_published_predictor(),
+        thinking=ThinkingConfig(
+            steps=3,
+            landscapes=1,
+            start="noise",
+            rule=part_config("rule", "langevin", noise_std=3.0),
+            schedule=part_config("schedule", "randomised", base=size, scale=2.0),
+        ),
+        objective=part_config("objective", "s2"),
         optimizer=_OPTIMIZER,
         training=_TRAINING,
     )

@@ -94,7 +94,7 @@ class Space(nn.Module, Part):
         return self.output_loss(self.decode(y), every)
 
     def counts(self, target: Tensor) -> Tensor:
-        """Which predictions (B, *P) the loss counts."""
+        """Which predictions (B, *P) are learnt; evaluation judges them all."""
         raise NotImplementedError
 
     def flops(self) -> SpaceFlops:
@@ -130,12 +130,10 @@ class Space(nn.Module, Part):
         return torch.cat([first, others], dim=1)
 
 
-def token_loss(logits: Tensor, target: Tensor, ignore_id: int) -> Tensor:
-    """Cross-entropy in nats of logits (..., V), targets (...); ignored targets give 0."""
+def token_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy in nats of logits (..., V), targets (...)."""
     wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    flat = F.cross_entropy(
-        wide.flatten(0, -2), target.flatten(), ignore_index=ignore_id, reduction="none"
-    )
+    flat = F.cross_entropy(wide.flatten(0, -2), target.flatten(), reduction="none")
     return flat.view(target.shape)
 
 

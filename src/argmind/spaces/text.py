@@ -82,8 +82,8 @@ class TextSpace(Space):
         return 2.0 * self.vocab_size * self.dim
 
     def output_loss(self, output: Tensor, target: Tensor) -> Tensor:
-        """Cross-entropy in nats of logits (..., V); ignored targets give 0."""
-        return token_loss(output, target, self.ignore_id)
+        """Cross-entropy in nats of logits (..., V)."""
+        return token_loss(output, target)
 
 
 class _LogitSpace(TextSpace):

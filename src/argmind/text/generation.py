@@ -49,12 +49,14 @@ def generate(
     *,
     end_id: int,
     context_tokens: int,
+    known_ids: int | None = None,
 ) -> Iterator[Step]:
     """Continue every prompt until its end token or ``max_tokens``.
 
     Prompts of unequal length share a left-padded batch; each row draws from a generator of its
     own, so that a row of a batch and a batch of one give the same tokens. A finished sequence
-    leaves the batch. When the context is full, its newer half is encoded anew.
+    leaves the batch. When the context is full, its newer half is encoded anew. Ids from
+    ``known_ids`` on are never chosen: a model may have more of them than its tokenizer.
 
     Raises:
         UserError: an empty prompt, or one longer than the model's context; a prediction diverged.
@@ -71,7 +73,7 @@ def generate(
             drawing = [generators[row] for row in rows.tolist()]
             prediction = predictor.predict_from(state, budget, drawing)
             _refuse_diverged(prediction)
-            chosen = sample(prediction.output[:, -1], sampling, drawing)
+            chosen = sample(prediction.output[:, -1, :known_ids], sampling, drawing)
             yield Step(rows, chosen, prediction)
             going = (chosen != end_id).nonzero()[:, 0]
             if not len(going) or index + 1 == sampling.max_tokens:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -91,6 +91,7 @@ class TextRun:
             sampling,
             end_id=self.tokenizer.end_id,
             context_tokens=self.context_tokens,
+            known_ids=self.tokenizer.vocab_size,
         )
 
     def generate(
@@ -101,8 +102,12 @@ class TextRun:
     ) -> list[Continuation]:
         """Continue one or several prompts."""
         given = [prompts] if isinstance(prompts, str) else list(prompts)
-        written: list[Continuation] = [Continuation(p, "", [], [], [], []) for p in given]
-        for step in self.stream(given, budget or Budget(), sampling or Sampling()):
+        return self.collect(given, self.stream(given, budget or Budget(), sampling or Sampling()))
+
+    def collect(self, prompts: Sequence[str], steps: Iterable[Step]) -> list[Continuation]:
+        """What :meth:`stream` gave, prompt by prompt."""
+        written: list[Continuation] = [Continuation(p, "", [], [], [], []) for p in prompts]
+        for step in steps:
             said = step.prediction
             for place, row in enumerate(step.rows.tolist()):
                 one, token = written[row], int(step.tokens[place])

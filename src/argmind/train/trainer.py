@@ -96,6 +96,7 @@ class Trainer:
             session = Session(engine, self._run, self._interrupts, progress)
             if resume:
                 session.resume()
+            world.together(lambda: self._describe() if world.is_main else None)
             return self._train(session)
 
     def _own_folder(self, stack: ExitStack, resume: bool) -> None:
@@ -105,6 +106,9 @@ class Trainer:
         if not resume:
             self._run.require_fresh()
         self._run.clean()
+
+    def _describe(self) -> None:
+        # After resuming: settings that do not fit the checkpoint must leave the run as it was.
         self._run.write_json("recipe.json", self.recipe)
         with explained(f"run folder {self._run.path}"):
             self.data.save_assets(self._run.path)

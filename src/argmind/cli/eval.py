@@ -1,0 +1,54 @@
+"""``argmind eval``: what a run reaches on held-out text, by how much it thinks."""
+
+from __future__ import annotations
+
+import argparse
+
+from argmind.cli._budget import add_budget, budgets_of
+from argmind.cli._parser import Parsers, add_verb
+from argmind.cli._runs import add_checkpoint, add_held_out, held_out, open_run
+
+
+def add(parsers: Parsers) -> None:
+    """Add the verb."""
+    parser = add_verb(
+        parsers,
+        "eval",
+        run,
+        "measure a run on held-out text, at any number of thinking steps and candidates",
+        "argmind eval runs/text_ebt-1 --steps 0 1 2 4 --candidates 1 4",
+        "argmind eval runs/text_ebt-1 --data other.txt --steps 8 --stop plateau --tolerance 0.01",
+    )
+    parser.add_argument("run_folder", metavar="RUN", help="run folder")
+    add_held_out(parser)
+    add_budget(parser, several=True)
+    add_checkpoint(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure every budget and print the table."""
+    from argmind.cli._measure import budget_table, measured, plain_row, say_diverged
+
+    opened = open_run(args.run_folder, args)
+    budgets = budgets_of(args, opened.predictor)
+    data = held_out(opened, args)
+    rows = measured(opened, data, budgets, args)
+    say_diverged(rows, args)
+    plain = {
+        "run": str(opened.run.folder),
+        "step": opened.run.step,
+        "parameters": opened.run.parameters,
+        "data": data.name,
+        "sequences": data.sequences,
+        "tokens": data.tokens,
+        "seed": args.seed,
+        "device": str(opened.run.device),
+        "rows": [plain_row(row) for row in rows],
+    }
+    title = (
+        f"{opened.run.folder}, step {opened.run.step}, {opened.run.parameters:,} parameters; "
+        f"{data.name}: {data.sequences} sequences, {data.tokens:,} tokens"
+    )
+    table = budget_table([("", row) for row in rows], title)
+    args.screen.result(plain, lambda out: out.print(table))
+    return 0
