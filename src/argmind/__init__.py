@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Budget", "UserError", "__version__", "load", "train"]
+__all__ = ["Budget", "UserError", "__version__", "fit", "load"]
 
 _HOMES = {
     "Budget": "argmind.thinking.budget",
     "UserError": "argmind.errors",
+    "fit": "argmind.api",
     "load": "argmind.api",
-    "train": "argmind.api",
 }
 
 if TYPE_CHECKING:
-    from argmind.api import load, train
+    from argmind.api import fit, load
     from argmind.errors import UserError
     from argmind.thinking.budget import Budget
 

@@ -1,4 +1,4 @@
-"""The few calls most users need: ``argmind.train`` and ``argmind.load``."""
+"""The few calls most users need: ``argmind.fit`` and ``argmind.load``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def load(run: str | Path, *, which: Which | int = "best", device: str = "auto") 
     return load_text_run(run, which=which, device=device)
 
 
-def train(
+def fit(
     texts: Iterable[str] | str | Path,
     *,
     out: str | Path,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, replace
-from typing import Any, get_type_hints
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -113,7 +113,9 @@ def predictor_config(case: Case) -> Any:
 def build(case: Case, seed: int = 0, start: Any = "amortised") -> Predictor:
     """The case's predictor in float64; no weight is left at a value that hides something."""
     thinking = swapped(ThinkingConfig(steps=STEPS, start=start), case)
-    model = predictor_config(case).build(thinking, VOCABULARY).double().eval()
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = predictor_config(case).build(thinking, VOCABULARY).double().eval()
     disturb(model, seed)
     return model
 
@@ -136,8 +138,8 @@ def build_ebt(case: Case, seed: int = 0, start: Any = "amortised") -> EBT:
 
 def build_objective(case: Case, seed: int = 0) -> Objective[Any]:
     """The case's objective around the predictor that its constructor asks for."""
-    wanted = get_type_hints(find(case.kind, case.name).__init__)["predictor"]
-    name = next(name for name in names("predictor") if find("predictor", name) is wanted)
+    wanted = find(case.kind, case.name).__init__.__annotations__["predictor"]
+    name = next(name for name in names("predictor") if find("predictor", name).__name__ == wanted)
     return case.config.build(build(Case("predictor", name), seed))
 
 

@@ -40,10 +40,12 @@ class Contender:
         return next(as_trained, self.rows[0])
 
     def plain(self, reference: Contender | None) -> dict[str, Any]:
-        """For ``--json``; differences where ``reference`` was measured on the same samples."""
+        """For ``--json``; differences from ``reference`` if it was measured on the same samples."""
         rows = [plain_row(row) for row in self.rows]
         if reference is not None:
             for plain, row in zip(rows, self.rows, strict=True):
+                if row is reference.trained:
+                    continue
                 difference = row.minus(reference.trained)
                 plain["difference"] = plain_interval(difference)
                 plain["verdict"] = verdict(difference, 0.0)
@@ -87,7 +89,11 @@ def at_equal(axis: Axis, runs: Sequence[Contender]) -> dict[str, Any]:
         )
     place = largest_common([run.curve for run in runs], axis)
     if place is None:
-        return {"at": None, "reason": f"the held-out curves have no {axis} in common"}
+        return {
+            "at": None,
+            "reason": f"the held-out curves have no {axis} in common: train the cheaper run for "
+            "longer, or evaluate the other more often (training.eval_every)",
+        }
     nats = {run.name: run.curve.at(axis, place) for run in runs}
     first = nats[runs[0].name]
     return _compared(

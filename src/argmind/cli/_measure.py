@@ -56,26 +56,35 @@ def plain_interval(interval: Interval) -> dict[str, float | None]:
 
 
 def budget_table(labelled: Sequence[tuple[str, Measured]], title: str, nats: bool = True) -> Table:
-    """A line per budget; ranges (95 %, over sequences) stand under their figures.
+    """A line per budget; ranges stand under their figures.
 
     ``nats``: with what is told per token; it means nothing between tokenizers.
     """
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    # Narrow enough for 80 columns.
+    table = Table(
+        title=title,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+        caption="ranges: 95 %, over sequences; ρ: rank correlation of energy and loss",
+        caption_justify="left",
+    )
     names = len({label for label, _ in labelled}) > 1
     heads = ["run"] if names else []
     heads += ["steps", "cand."]
     heads += ["nats/token"] if nats else []
     heads += ["bits/byte"]
-    heads += ["perplexity"] if nats else []
-    heads += ["NFE", "ms/token", "energy", "ρ(energy, loss)"]
+    heads += ["perpl."] if nats else []
+    heads += ["NFE", "ms/token", "energy", "ρ"]
     for head in heads:
-        table.add_column(head, justify="left" if head == "run" else "right")
+        table.add_column(head, justify="left" if head == "run" else "right", overflow="fold")
     for label, row in labelled:
         cells = [label] if names else []
         cells += [str(row.steps), str(row.budget.candidates)]
         cells += [ranged(row.nats)] if nats else []
         cells += [ranged(row.bits_per_byte)]
-        cells += [f"{perplexity(row.nats.value):,.2f}"] if nats else []
+        cells += [f"{perplexity(row.nats.value):,.1f}"] if nats else []
         cells += [f"{row.nfe:.1f}", f"{row.ms_per_prediction:.3f}", f"{row.energy.value:.3f}"]
         table.add_row(*cells, f"{_rank_correlation(row):.2f}")
     return table
@@ -86,7 +95,7 @@ def ranged(interval: Interval, digits: int = 4) -> str:
     value = f"{interval.value:.{digits}f}"
     if interval.low is None or interval.high is None:
         return value
-    return f"{value}\n{interval.low:.{digits - 1}f} … {interval.high:.{digits - 1}f}"
+    return f"{value}\n{interval.low:#.{digits}g}–{interval.high:#.{digits}g}"
 
 
 def say_diverged(rows: Sequence[Measured], args: argparse.Namespace) -> None:

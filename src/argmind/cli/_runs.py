@@ -96,12 +96,15 @@ def _same(given: str, source: str) -> bool:
 def _own(run: TextRun, args: argparse.Namespace) -> tuple[list[Batch], str]:
     recipe = run.run.recipe
     config: Any = recipe.data
-    data: TextData = _reading(
-        args.screen,
-        lambda progress: config.build(
-            seed=recipe.training.seed, tokenizer=run.tokenizer, progress=progress
-        ),
-    )
+    try:
+        data: TextData = _reading(
+            args.screen,
+            lambda progress: config.build(
+                seed=recipe.training.seed, tokenizer=run.tokenizer, progress=progress
+            ),
+        )
+    except UserError as error:
+        raise UserError(f"{error} Name text to measure on with --data.") from error
     if data.fingerprint != run.run.data_fingerprint:
         raise UserError(
             f"what {run.run.folder} held out of its data is not known: '{config.source}' is not "

@@ -106,6 +106,13 @@ class Screen:
             yield lambda done: bar.update(task, completed=done)
 
 
+class _Console(Console):
+    """A console whose broken pipe is the caller's to handle (rich would exit with code 1)."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def _unseen(done: int) -> None:
     """Nobody watches."""
 
@@ -113,7 +120,7 @@ def _unseen(done: int) -> None:
 def _console(stream: TextIO) -> Console:
     fixed = stream.isatty() or "COLUMNS" in os.environ
     width = None if fixed else _WIDE
-    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+    return _Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
 
 
 def _finite(value: Any) -> Any:

@@ -133,7 +133,7 @@ def _show(plain: dict[str, Any], runs: Sequence[Contender], nats: bool, out: Con
     labelled = [(one.name, row) for one in runs for row in one.rows]
     where = ", ".join(dict.fromkeys(plain["data"]))
     out.print(budget_table(labelled, f"on {where}, {max(plain['sequences'])} sequences", nats))
-    if "difference" in plain["runs"][0]["rows"][0]:
+    if any("difference" in row for one in plain["runs"] for row in one["rows"]):
         out.print(_differences(plain))
     if "equal_data" in plain:
         out.print(_equal(plain))
@@ -158,7 +158,7 @@ def _differences(plain: dict[str, Any]) -> Any:
     title = f"nats/token minus those of {plain['reference']} as trained, same samples"
     table = _table(title, "run", "steps", "cand.", "difference", "verdict")
     for one in plain["runs"]:
-        for row in one["rows"]:
+        for row in (row for row in one["rows"] if "difference" in row):
             difference = _difference(row["difference"])
             asked = str(row["steps"]), str(row["candidates"])
             table.add_row(one["run"], *asked, difference, row["verdict"])

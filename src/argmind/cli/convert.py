@@ -111,9 +111,9 @@ def _write(
         folder.write_json("recipe.json", run_description(recipe, inputs, command))
         with explained(f"run folder {folder.path}"):
             tokenizer.save(folder.path)
-        with folder.store.draft(0) as draft:
+        with folder.store.draft(converted.step) as draft:
             draft.write("model", converted.state_dict)
-            draft.commit({"step": 0, "data_fingerprint": "converted"})
+            draft.commit({"step": converted.step, "data_fingerprint": "converted"})
 
 
 def _show(plain: dict[str, Any], out: Console) -> None:

@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         "continuations": [one.__dict__ for one in written],
         **figures,
     }
-    args.screen.result(plain, lambda out: None)
+    args.screen.result(plain)
     if not args.json:
         args.screen.err.print(_summary(figures), style="dim")
     return 0
@@ -139,9 +139,8 @@ def _say(out: Console, prompt: str, text: str) -> None:
 
 def _harmless(text: str) -> str:
     """Text that cannot steer a terminal: bytes of a young model may well spell escape sequences."""
-    return "".join(
-        c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text
-    )
+    kept = (c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
+    return "".join(kept)
 
 
 def _figures(written: Sequence[Continuation], seconds: float) -> dict[str, Any]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from argmind.cli._parser import Parsers, add_verb, whole
-from argmind.errors import UserError
 
 
 def add(parsers: Parsers) -> None:
@@ -23,7 +23,9 @@ def add(parsers: Parsers) -> None:
         "--domain", default="text", help="what to learn: a name of `argmind list quickstart`"
     )
     parser.add_argument("--minutes", type=float, default=6.0, metavar="X", help="at most this long")
-    parser.add_argument("--out", metavar="RUN", help="run folder; without it, runs/quickstart-N")
+    parser.add_argument(
+        "--out", metavar="RUN", help="run folder; without it, the next free runs/quickstart-N"
+    )
     parser.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of everything drawn")
 
 
@@ -32,9 +34,7 @@ def run(args: argparse.Namespace) -> int:
     from argmind import registry
 
     tour = registry.find("quickstart", args.domain)
-    if not args.minutes > 0:
-        raise UserError(f"--minutes must be above 0, got {args.minutes}.")
-    results: Any = tour(minutes=args.minutes, out=args.out, seed=args.seed, silent=args.json)
-    plain = results.to_plain() if hasattr(results, "to_plain") else dict(results)
-    args.screen.result(plain, lambda out: None)
+    out = None if args.out is None else Path(args.out)
+    results: dict[str, Any] = tour(minutes=args.minutes, out=out, seed=args.seed, silent=args.json)
+    args.screen.result(results)
     return 0

@@ -121,9 +121,8 @@ def _show(thoughts: Sequence[dict[str, Any]], out: Console) -> None:
     from rich.text import Text
 
     for thought in thoughts:
-        title = Text.assemble(
-            "after ", (thought["after"], "bold"), ": ", (thought["token"], "bold")
-        )
+        ends = [(thought[name], "bold") for name in ("after", "token")]
+        title = Text.assemble("after ", ends[0], ": ", ends[1])
         if thought["diverged"]:
             title.append(" (diverged)", style="red")
         table = Table(title=title, title_justify="left", title_style="", box=box.SIMPLE_HEAD)

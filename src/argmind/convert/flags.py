@@ -11,7 +11,7 @@ from argmind.errors import UserError
 from argmind.objectives.thinking import ThinkingObjective
 from argmind.predictors.ebt import EBT
 from argmind.registry import find
-from argmind.thinking.schedules.schedules import SMALLEST_SIZE
+from argmind.thinking.schedules.learned import SMALLEST_SIZE
 from argmind.thinking.thinker import ThinkingConfig
 
 #: Flags with one value that can be converted.

@@ -26,6 +26,7 @@ class LightningCheckpoint(NamedTuple):
 
     state_dict: dict[str, Tensor]
     hyper_parameters: dict[str, Any]
+    step: int
 
 
 def read_lightning(path: Path) -> LightningCheckpoint:
@@ -38,7 +39,7 @@ def read_lightning(path: Path) -> LightningCheckpoint:
     stored = _load(path)
     if not isinstance(stored, dict):
         raise UserError(f"{path}: not a Lightning checkpoint (it holds a {type(stored).__name__}).")
-    for key in LightningCheckpoint._fields:
+    for key in ("state_dict", "hyper_parameters"):
         if not isinstance(stored.get(key), dict):
             raise UserError(
                 f"{path}: no '{key}' in it. A Lightning checkpoint has one; found: "
@@ -47,7 +48,10 @@ def read_lightning(path: Path) -> LightningCheckpoint:
     for name, value in stored["state_dict"].items():
         if not isinstance(value, Tensor):
             raise UserError(f"{path}: '{name}' in its state_dict is not a tensor.")
-    return LightningCheckpoint(stored["state_dict"], stored["hyper_parameters"])
+    step = stored.get("global_step")
+    return LightningCheckpoint(
+        stored["state_dict"], stored["hyper_parameters"], step if isinstance(step, int) else 0
+    )
 
 
 def _load(path: Path) -> Any:

@@ -49,9 +49,9 @@ _NAMES: tuple[tuple[str, str], ...] = (
 class ConvertedCheckpoint:
     """A public checkpoint in argmind's words.
 
-    ``state_dict``: weights under our names, in the precision they were saved in;
-    ``context_length`` and ``tokenizer``: as the public training was told; ``notes``: what a user
-    should know that the configs cannot say.
+    ``state_dict``: weights under our names, in the precision they were saved in; ``step``:
+    optimiser steps that made them; ``context_length`` and ``tokenizer``: as the public training was
+    told; ``notes``: what a user should know that the configs cannot say.
     """
 
     predictor_config: EBT.Config
@@ -61,6 +61,7 @@ class ConvertedCheckpoint:
     context_length: int | None
     tokenizer: str
     state_dict: dict[str, Tensor]
+    step: int
     notes: list[str]
 
 
@@ -112,6 +113,7 @@ def _convert(stored: LightningCheckpoint) -> ConvertedCheckpoint:
         context_length=flags.context_length,
         tokenizer=flags.tokenizer,
         state_dict=_renamed(weights, _on_meta(config, thinking, vocab_size), flags),
+        step=stored.step,
         notes=notes(stored.hyper_parameters, flags),
     )
 

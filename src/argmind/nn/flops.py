@@ -1,8 +1,9 @@
 """Matmul FLOPs of a transformer's two streams, by formula.
 
 These are model FLOPs, what the computation needs: 2 per multiply-add of a matrix product; causal
-attention over the pairs that see each other; no elementwise work, nothing recomputed. ``P`` below
-is the number of weights in linear layers that every row passes, ``F`` the FLOPs of a forward pass:
+attention over the pairs that see each other; no elementwise work, nothing recomputed, nothing that
+is done once for a whole batch (modulation by the step). ``P`` is the number of weights in linear
+layers that every row passes:
 
 =================== ======= ========================================================
 what is done        cost    of a forward pass F = 2P per row + 4·D per pair and layer
@@ -13,8 +14,7 @@ a thinking step     2 F     and the gradient of the energy down to the candidate
 training through it 6 F     and its tangent (1), and the reverse of both (1 + 2)
 =================== ======= ========================================================
 
-The last line is the least that reverse-over-reverse differentiation needs; plain autograd executes
-more (it masks instead of skipping, and does some products twice).
+Plain autograd does these products too, only over masked pairs as well.
 """
 
 from __future__ import annotations

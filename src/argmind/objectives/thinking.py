@@ -121,9 +121,14 @@ class ThinkingObjective(Objective[EBT]):
         replayed = max(1, sequences // 2) if self.replay is not None else 0
         most = self.predictor.thinker.config.steps
         steps = (min(self.config.fewest_steps or most, most) + most) / 2
-        judged = (steps if self.config.loss_on == "all" else 1) + (self.config.start_weight > 0)
+        judged_steps = steps if self.config.loss_on == "all" else 1
         return self.predictor.training_flops(
-            sequences + replayed, length, steps, self.config.through, judged
+            sequences + replayed,
+            length,
+            steps,
+            self.config.through,
+            judged_steps,
+            judged_start=self.config.start_weight > 0,
         )
 
     def runtime_state(self) -> dict[str, Tensor]:

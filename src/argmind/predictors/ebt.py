@@ -106,13 +106,14 @@ class EBT(Predictor):
         length: int,
         steps: float | None = None,
         through: Through = "all",
-        judged: float = 1.0,
+        judged_steps: float = 1.0,
+        judged_start: bool = False,
     ) -> float:
         """Three context passes, six candidate passes a step: ``6 P + 12 P T`` per token.
 
         And the vocabulary as the space has it, ``12 V D T`` or more, ``10`` where steps start from
-        constants. ``through="last"``: the steps before the last cost two passes. ``judged``: of how
-        many candidates the loss is taken.
+        constants. Steps that no loss is differentiated through cost two passes: with ``none`` those
+        that are not judged, with ``last`` all others.
         """
         steps = self.thinker.config.steps if steps is None else steps
         space, passed = self.space.flops(), self.body.energy_flops(length)
@@ -120,7 +121,9 @@ class EBT(Predictor):
         taught = TRAINED_STEP * (passed + length * space.embed) + TRAINED * length * space.point
         if through != "all":
             taught -= length * space.entry
-        descent = walked * (steps - 1) + taught if through == "last" else taught * steps
+        learning = {"all": steps, "last": 1.0, "none": min(steps, judged_steps)}[through]
+        descent = learning * taught + (steps - learning) * walked
+        judged = judged_steps + judged_start
         around = length * (space.start * self._amortised + judged * space.decode)
         encoded = self.body.encode_flops(length, steps)
         return sequences * (TRAINED * (encoded + around) + descent)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from argmind.config import PartConfig
-from argmind.nn.conditioning.plain import NoConditioning
+from argmind.nn.conditioning.none import NoConditioning
 from argmind.nn.context import ContextState, ContextStream
 from argmind.nn.flops import TRAINED, context_flops, linear_flops
 from argmind.nn.transformer import TransformerConfig

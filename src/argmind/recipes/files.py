@@ -31,7 +31,8 @@ def open_recipe(spec: str) -> Recipe:
     except OSError as error:
         raise UserError(f"cannot read the recipe {path}: {error.strerror or error}.") from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path} is not valid YAML or JSON: {error}.") from error
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} is not valid YAML or JSON: {reason}.") from error
     if isinstance(plain, dict) and "recipe" in plain:
         plain = plain["recipe"]
     try:

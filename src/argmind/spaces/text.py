@@ -18,13 +18,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from argmind.config import PartConfig
-from argmind.registry import register
-from argmind.spaces.base import Embedding, Space, SpaceFlops, next_token, token_loss
+from argmind.spaces.base import Space, SpaceFlops, next_token, token_loss
 
 
 class TextSpace(Space):
@@ -86,7 +84,7 @@ class TextSpace(Space):
         return token_loss(output, target)
 
 
-class _LogitSpace(TextSpace):
+class LogitSpace(TextSpace):
     """Candidates with one number per token."""
 
     def feature_shape(self) -> tuple[int, ...]:
@@ -107,53 +105,7 @@ class _LogitSpace(TextSpace):
         return y
 
 
-@register("space", "published")
-class PublishedSpace(_LogitSpace):
-    """The paper's text geometry: the variable changes space within a step.
-
-    ``p = softmax(y)``; the gradient is taken with respect to p; ``y ← p − δ``, read as logits by
-    the next step and by the loss. Source: Energy-Based Transformers, public text code.
-    """
-
-    @dataclass(frozen=True, kw_only=True)
-    class Config(TextSpace.Config):
-        candidate_embedding: Literal["own", "token"] = "own"
-        #: Apply the softmax before every step, or before the first only.
-        softmax: Literal["each_step", "first_step"] = "each_step"
-
-    def __init__(self, config: Config, vocab_size: int, dim: int) -> None:
-        super().__init__(config, vocab_size, dim)
-        self.softmax_each_step = config.softmax == "each_step"
-
-    def point(self, y: Tensor, step: int) -> Tensor:
-        """The probabilities."""
-        return y.softmax(-1) if self.softmax_each_step or step == 0 else y
-
-    def embed(self, point: Tensor) -> Embedding:
-        """The expected embedding."""
-        e = self.expected_embedding(point)
-        return Embedding(e, e)
-
-    def move(self, y: Tensor, point: Tensor, delta: Tensor) -> Tensor:  # noqa: ARG002
-        """``p − δ``."""
-        return point - delta
-
-
-@register("space", "euclidean")
-class EuclideanSpace(_LogitSpace):
-    """The true gradient on the logits, through the softmax."""
-
-    @dataclass(frozen=True, kw_only=True)
-    class Config(TextSpace.Config):
-        pass
-
-    def embed(self, point: Tensor) -> Embedding:
-        """The expected embedding of softmax(y)."""
-        e = self.expected_embedding(point.softmax(-1))
-        return Embedding(e, e)
-
-
-class _VectorSpace(TextSpace):
+class VectorSpace(TextSpace):
     """Candidates with D numbers, whose read-out is the logits."""
 
     def feature_shape(self) -> tuple[int, ...]:
@@ -167,54 +119,3 @@ class _VectorSpace(TextSpace):
     def decode(self, y: Tensor) -> Tensor:
         """``W s``."""
         return self.logits(y)
-
-
-@register("space", "mirror")
-class MirrorSpace(_VectorSpace):
-    """Mirror descent with the read-out as mirror map: a dual vector moves, the model sees e.
-
-    ``e = Σ_v softmax(W s)_v E_v``; ``s ← s − δ`` with the gradient taken with respect to e.
-    """
-
-    @dataclass(frozen=True, kw_only=True)
-    class Config(TextSpace.Config):
-        pass
-
-    def flops(self) -> SpaceFlops:
-        """Read-out and expected embedding, 2 V D each, before the point."""
-        one = self._vocabulary
-        return SpaceFlops(point=2 * one, decode=one, entry=one)
-
-    def point(self, y: Tensor, step: int) -> Tensor:  # noqa: ARG002
-        """The expected embedding e."""
-        return self.expected_embedding(self.logits(y).softmax(-1))
-
-    def embed(self, point: Tensor) -> Embedding:
-        """The point itself."""
-        return Embedding(point, point)
-
-
-@register("space", "dual")
-class DualSpace(_VectorSpace):
-    """The D-vector is the candidate and is seen too: ``P norm(s) + e(s)``; heads pair with s."""
-
-    @dataclass(frozen=True, kw_only=True)
-    class Config(TextSpace.Config):
-        pass
-
-    def __init__(self, config: Config, vocab_size: int, dim: int) -> None:
-        super().__init__(config, vocab_size, dim)
-        self.projection = nn.Linear(dim, dim, bias=False)
-        nn.init.xavier_uniform_(self.projection.weight)
-
-    def embed(self, point: Tensor) -> Embedding:
-        """The normed, projected candidate plus the expected embedding of its read-out."""
-        wide = point.to(torch.promote_types(point.dtype, torch.float32))
-        normed = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + 1e-5)
-        e = self.expected_embedding(self.logits(point).softmax(-1))
-        return Embedding(self.projection(normed.to(point.dtype)) + e, point)
-
-    def flops(self) -> SpaceFlops:
-        """Projection, 2 D²; read-out and expected embedding, 2 V D each; all differentiated."""
-        one, projected = self._vocabulary, 2.0 * self.dim**2
-        return SpaceFlops(embed=2 * one + projected, decode=one, entry=one + projected)

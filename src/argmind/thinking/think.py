@@ -19,7 +19,7 @@ from argmind.thinking.accept import Always, Move, OnlyIfLower, per_prediction
 from argmind.thinking.landscape import Landscape, Slope
 from argmind.thinking.rules.base import Rule
 from argmind.thinking.schedules.base import Sizes
-from argmind.thinking.stops.stops import Stop
+from argmind.thinking.stops.base import Stop
 
 Through = Literal["none", "last", "all"]
 

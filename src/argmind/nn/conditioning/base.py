@@ -59,3 +59,17 @@ class Conditioning(nn.Module, Part):
 def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     """``x · (1 + scale) + shift``."""
     return x * (1 + scale) + shift
+
+
+class StepEmbedding(Conditioning):
+    """A learned embedding per landscape, which the context sees too: encoded per landscape."""
+
+    encode_per_step = True
+
+    def __init__(self, dim: int, landscapes: int) -> None:
+        super().__init__(landscapes)
+        self.steps = nn.Embedding(landscapes, dim)
+
+    def embedding(self, step: int) -> Tensor:
+        """The step's embedding (dim,)."""
+        return self.steps.weight[self.landscape(step)]

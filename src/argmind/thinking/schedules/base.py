@@ -25,3 +25,10 @@ class Schedule(nn.Module, Part):
         ``noisy``: training-time randomness applies.
         """
         raise NotImplementedError
+
+
+def require_positive(**values: float) -> None:
+    """Raise a :class:`ValueError` naming the first value that is not above zero."""
+    for name, value in values.items():
+        if not value > 0:
+            raise ValueError(f"{name} must be positive, got {value}")

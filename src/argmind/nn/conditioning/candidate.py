@@ -1,4 +1,4 @@
-"""Step conditioning that leaves the context alone, so that all steps and candidates share it."""
+"""Step conditioning of the candidate stream alone, so that all steps share the context."""
 
 from __future__ import annotations
 
@@ -9,18 +9,6 @@ from torch import Tensor, nn
 from argmind.config import PartConfig
 from argmind.nn.conditioning.base import Conditioning
 from argmind.registry import register
-
-
-@register("conditioning", "none")
-class NoConditioning(Conditioning):
-    """Every step descends the same landscape (the paper's ``default``)."""
-
-    @dataclass(frozen=True, kw_only=True)
-    class Config(PartConfig):
-        pass
-
-    def __init__(self, config: Config, dim: int, num_layers: int, landscapes: int) -> None:  # noqa: ARG002
-        super().__init__(1)
 
 
 @register("conditioning", "candidate")

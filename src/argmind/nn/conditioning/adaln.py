@@ -1,4 +1,4 @@
-"""The paper's step conditionings; in each the context depends on the step, and pays for it."""
+"""The paper's step modulation."""
 
 from __future__ import annotations
 
@@ -8,38 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from argmind.config import PartConfig
-from argmind.nn.conditioning.base import Conditioning, Modulation
+from argmind.nn.conditioning.base import Modulation, StepEmbedding
 from argmind.registry import register
-
-
-class _StepEmbedding(Conditioning):
-    encode_per_step = True
-
-    def __init__(self, dim: int, landscapes: int) -> None:
-        super().__init__(landscapes)
-        self.steps = nn.Embedding(landscapes, dim)
-
-    def embedding(self, step: int) -> Tensor:
-        return self.steps.weight[self.landscape(step)]
-
-
-@register("conditioning", "time_embed")
-class TimeEmbedding(_StepEmbedding):
-    """The step's embedding is a leading token of the context, at position 0.
-
-    Source: Energy-Based Transformers, public text code (``time_embed``).
-    """
-
-    @dataclass(frozen=True, kw_only=True)
-    class Config(PartConfig):
-        pass
-
-    def __init__(self, config: Config, dim: int, num_layers: int, landscapes: int) -> None:  # noqa: ARG002
-        super().__init__(dim, landscapes)
-
-    def prefix(self, step: int) -> Tensor:
-        """The leading row (dim,)."""
-        return self.embedding(step)
 
 
 def _modulation(dim: int, parts: int, zero: bool) -> nn.Linear:
@@ -53,7 +23,7 @@ def _modulation(dim: int, parts: int, zero: bool) -> nn.Linear:
 
 
 @register("conditioning", "adaln")
-class AdaLN(_StepEmbedding):
+class AdaLN(StepEmbedding):
     """Shift, scale and gate of every block, in both streams, from ``Linear(silu(embedding))``.
 
     Source: Peebles & Xie 2023 (DiT), as used in the public text code (``adaln``).

@@ -1,0 +1,101 @@
+"""What a domain supplies to its quickstart, and what the quickstart hands to it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from rich.console import RenderableType
+
+from argmind.eval.results import Figure, Results
+from argmind.quickstart.pace import Clock
+from argmind.quickstart.screen import Screen
+from argmind.recipes.base import Recipe
+from argmind.train.trainer import TrainOutcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contender:
+    """One of the two models, trained."""
+
+    label: str
+    recipe: Recipe
+    folder: Path
+    parameters: int
+    outcome: TrainOutcome
+    training_s: float  # evaluations and saving left out
+    training_flops: float
+
+    @property
+    def cut_short(self) -> bool:
+        """Did the clock end its training before the last step?"""
+        return self.outcome.reason == "deadline"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """Both models, trained on the same batches in the same order."""
+
+    data: Any
+    thinker: Contender
+    rival: Contender
+    seed: int
+
+    @property
+    def samples(self) -> int:
+        """Training samples that each model saw, repeats counted."""
+        return self.thinker.outcome.steps * self.thinker.recipe.training.batch_size
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """What was found out about the two.
+
+    Once the results are complete, ``shown`` gives what is printed and ``page`` the HTML report.
+    """
+
+    figures: Mapping[str, Figure]
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    shown: Callable[[Results], Sequence[RenderableType]]
+    page: Callable[[Results], str]
+    next_commands: Sequence[str]
+
+
+class Domain(ABC):
+    """One modality's quickstart."""
+
+    name: ClassVar[str]
+    #: The two in words, and in the names of figures.
+    labels: ClassVar[tuple[str, str]]
+    keys: ClassVar[tuple[str, str]]
+    #: Folder of the rival's run, inside the thinker's.
+    rival_folder: ClassVar[str]
+    #: The setting of the rival's recipe that is widened until the parameters are equal.
+    rival_width: ClassVar[str]
+    #: What one prediction is called, in the plural.
+    unit: ClassVar[str] = "predictions"
+
+    def require(self) -> None:  # noqa: B027
+        """Refuse what would fail later.
+
+        Raises:
+            UserError: a package is missing; says how to install it.
+        """
+
+    @abstractmethod
+    def recipes(self) -> tuple[Recipe, Recipe]:
+        """The thinker's and the rival's recipe in the sizes of a quickstart.
+
+        Batch size, order of samples and seed are those of the first for both.
+        """
+
+    @abstractmethod
+    def describe(self, data: Any) -> str:
+        """What the models learn from, in a sentence."""
+
+    @abstractmethod
+    def study(self, trained: Trained, clock: Clock, screen: Screen) -> Study:
+        """Let both models loose on held-out data for as long as ``clock.study_s`` allows."""

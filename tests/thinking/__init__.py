@@ -1,0 +1,1 @@
+"""Tests of the thinking loop and what is built around it."""
