@@ -63,7 +63,8 @@ def test_leaving_rows_out_changes_nothing(
     monkeypatch: pytest.MonkeyPatch, space: str, conditioning: str, accept_lower: bool
 ) -> None:
     ebt = model(space, conditioning, landscapes=3)
-    budget = Budget(steps=12, candidates=2, stop=PLATEAU, accept_lower=accept_lower, trace=True)
+    stop = part_config("stop", "plateau", tolerance=0.5 if space == "dual" else 0.05)
+    budget = Budget(steps=20, candidates=2, stop=stop, accept_lower=accept_lower, trace=True)
     watched = Watched(ebt, monkeypatch)
     first = torch.tensor([0, 2, 0])
     narrow = ebt.predict(tokens(), budget, first=first)

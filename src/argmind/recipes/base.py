@@ -14,6 +14,10 @@ from argmind.thinking.thinker import ThinkingConfig
 from argmind.train.config import OptimizerConfig, TrainingConfig
 
 
+#: The size that recipes are written and tuned at.
+RECIPE_SIZE = "xxs"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """Data, model, thinking, objective, optimiser and budget of one run."""
@@ -37,15 +41,18 @@ def find_recipe(name: str) -> Recipe:
 
 
 def sized(recipe: Recipe, size: str) -> Recipe:
-    """The recipe at another size: layers, heads, width and the published peak learning rate.
+    """The recipe at another size of the published ladder: layers, heads, width, learning rate.
+
+    The recipe's peak learning rate is that of its own size, :data:`RECIPE_SIZE`; from there it
+    moves in the published proportion.
 
     Raises:
         UserError: no such size.
     """
     to = find_size(size)
     changed = _with_dimensions(recipe.predictor, to.num_layers, to.num_heads, to.hidden_dim)
-    optimizer = replace(recipe.optimizer, lr=to.lr)
-    return replace(recipe, predictor=changed, optimizer=optimizer)
+    lr = recipe.optimizer.lr * to.lr / find_size(RECIPE_SIZE).lr
+    return replace(recipe, predictor=changed, optimizer=replace(recipe.optimizer, lr=lr))
 
 
 def _with_dimensions(config: Any, layers: int, heads: int, width: int) -> Any:
