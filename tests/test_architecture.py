@@ -114,9 +114,9 @@ def unsafe_calls(path: Path) -> Iterator[str]:
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.ImportFrom) and node.module in UNSAFE:
             yield f"{where(path, node.lineno)}: from {node.module} import"
-        if isinstance(node, ast.Attribute) and ast.unparse(node.value) in UNSAFE:
-            if not node.attr.endswith("Error"):
-                yield f"{where(path, node.lineno)}: {ast.unparse(node)}"
+        used = node.attr if isinstance(node, ast.Attribute) else "Error"
+        if not used.endswith("Error") and ast.unparse(node.value) in UNSAFE:
+            yield f"{where(path, node.lineno)}: {ast.unparse(node)}"
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             continue
         given = {word.arg: ast.unparse(word.value) for word in node.keywords}

@@ -15,7 +15,7 @@ from argmind.cli import _screen
 from argmind.text.generation import Sampling
 from argmind.thinking.landscape import Landscape
 
-from .conftest import TINY, cli
+from .conftest import TINY, cli, trained
 
 
 def held_out_nats(run) -> float:
@@ -191,6 +191,9 @@ def test_compare_with_the_rival(ebt, rival):
     assert ours["training_seconds"] > 0
     assert found["equal_data"]["difference"][str(ebt)] == ours["rows"][1]["difference"]
     assert any("times the parameters" in note for note in found["notes"])
+    # Every step of the thinker costs more than all of its rival's training.
+    assert found["equal_flops"] == {"at": None}
+    assert any("no FLOPs in common" in note for note in found["notes"])
     shown = cli(*words).out
     assert all(word in shown for word in ("equal", "FLOPs", "parameters", "verdict"))
 
@@ -205,6 +208,16 @@ def test_compare_different_tokenizers_in_bits_per_byte_only(ebt, by_pairs):
     assert "bits/byte" in shown
     assert "nats/token" not in shown
     assert "the runs have different tokenizers" in shown
+
+
+def test_compare_reads_other_costs_off_the_curves(ebt, runs):
+    longer = trained(runs / "longer", "text_ebt", "--set", *TINY, "training.steps=15")
+    equal = cli("compare", ebt, longer, "--limit", 6, "--json").json["equal_data"]
+    assert (equal["at"], equal["from"]) == (10 * 4 * 32, "training curves")
+    lines = [json.loads(line) for line in (longer / "metrics.jsonl").read_text().splitlines()]
+    then = [x["nats"] for x in lines if x["split"] == "evaluation" and x["step"] == 10]
+    assert equal["nats_per_token"][str(longer)] == pytest.approx(then[0])
+    assert equal["verdict"][str(longer)] == "not decided (no interval)"
 
 
 # ------------------------------------------------------------------ list, doctor

@@ -12,6 +12,8 @@ from rich.console import Console
 
 from argmind.errors import UserError
 from argmind.train.checkpoint import CheckpointStore
+from argmind.train.config import OptimizerConfig, TrainingConfig
+from argmind.train.distributed import World
 from argmind.train.engine import Engine
 from argmind.train.progress import PlainProgress, Progress, RichProgress, progress_for
 from argmind.train.runfolder import RunFolder
@@ -322,14 +324,23 @@ def test_speed_and_utilisation(monkeypatch):
     clock = iter([0.0, 2.0, 3.0, 5.0, 7.0])
     monkeypatch.setattr(throughput.time, "perf_counter", lambda: next(clock))
     monkeypatch.setattr(throughput, "peak_flops", lambda *_: 1000.0)
-    predictor = torch.nn.Identity()
-    predictor.training_flops = lambda predictions: 30.0 * predictions
-    watch = Stopwatch(predictor, torch.device("cpu"), "bf16")
-    expected = {"elapsed_s": 2.0, "predictions_per_s": 10.0, "flops_utilisation": 0.3}
-    assert watch.lap(20) == pytest.approx(expected)
+    watch = Stopwatch(lambda: 600.0, torch.device("cpu"), "bf16", devices=2)
+    expected = {"elapsed_s": 2.0, "predictions_per_s": 10.0, "flops_utilisation": 0.6}
+    assert watch.lap(20, steps=4) == pytest.approx(expected)
     with watch.paused():  # from 3 s to 5 s
         pass
-    assert watch.lap(30)["elapsed_s"] == pytest.approx(5.0)
+    assert watch.lap(30, steps=1)["elapsed_s"] == pytest.approx(5.0)
+
+
+def test_the_flops_of_a_step_are_those_of_all_its_micro_batches():
+    class Counted(ToyObjective):
+        def training_flops(self, batch):
+            return 10.0 * len(batch["target"]) + 1  # one more for each micro-batch
+
+    training = TrainingConfig(steps=1, batch_size=4, accumulate=2, device="cpu")
+    world = World(device=torch.device("cpu"))
+    engine = Engine(Counted(), ToyData(), training, OptimizerConfig(), world)
+    assert engine.step_flops() == 42.0
 
 
 def test_peaks_of_known_devices(monkeypatch):

@@ -79,7 +79,8 @@ def at_equal(axis: Axis, runs: Sequence[Contender]) -> dict[str, Any]:
     """Held-out nats of every run at the largest cost they have in common, and their differences.
 
     Where all measured checkpoints stand at one cost, these are the measured figures with paired
-    intervals; else they are read off the curves of training, without intervals.
+    intervals; else they are read off the curves of training, without intervals; where
+    those have no cost in common, there are none.
     """
     costs = [run.costs[axis] for run in runs]
     if np.isfinite(costs).all() and max(costs) <= (1 + _SAME_COST) * min(costs):
@@ -89,11 +90,7 @@ def at_equal(axis: Axis, runs: Sequence[Contender]) -> dict[str, Any]:
         )
     place = largest_common([run.curve for run in runs], axis)
     if place is None:
-        return {
-            "at": None,
-            "reason": f"the held-out curves have no {axis} in common: train the cheaper run for "
-            "longer, or evaluate the other more often (training.eval_every)",
-        }
+        return {"at": None}
     nats = {run.name: run.curve.at(axis, place) for run in runs}
     first = nats[runs[0].name]
     return _compared(

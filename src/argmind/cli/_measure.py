@@ -75,7 +75,7 @@ def budget_table(labelled: Sequence[tuple[str, Measured]], title: str, nats: boo
     heads += ["steps", "cand."]
     heads += ["nats/token"] if nats else []
     heads += ["bits/byte"]
-    heads += ["perpl."] if nats else []
+    heads += ["perpl."] if nats and not names else []
     heads += ["NFE", "ms/token", "energy", "ρ"]
     for head in heads:
         table.add_column(head, justify="left" if head == "run" else "right", overflow="fold")
@@ -84,7 +84,7 @@ def budget_table(labelled: Sequence[tuple[str, Measured]], title: str, nats: boo
         cells += [str(row.steps), str(row.budget.candidates)]
         cells += [ranged(row.nats)] if nats else []
         cells += [ranged(row.bits_per_byte)]
-        cells += [f"{perplexity(row.nats.value):,.1f}"] if nats else []
+        cells += [f"{perplexity(row.nats.value):,.1f}"] if nats and not names else []
         cells += [f"{row.nfe:.1f}", f"{row.ms_per_prediction:.3f}", f"{row.energy.value:.3f}"]
         table.add_row(*cells, f"{_rank_correlation(row):.2f}")
     return table

@@ -118,7 +118,20 @@ def _notes(
             "the runs were trained on different data, or hold out different parts of it: nothing "
             "is said about equal data, FLOPs or time, and what one held out another may have seen."
         )
-    elif any(plain[f"equal_{name.lower()}"].get("from") != "measured" for name in _AXES.values()):
+    else:
+        notes += _notes_on_curves(plain)
+    return notes
+
+
+def _notes_on_curves(plain: dict[str, Any]) -> list[str]:
+    found = {name: plain[f"equal_{name.lower()}"] for name in _AXES.values()}
+    notes = [
+        f"the held-out curves of these runs have no {name} in common: train the cheaper run for "
+        "longer, or evaluate the other one more often (training.eval_every)."
+        for name, equal in found.items()
+        if equal["at"] is None
+    ]
+    if any(equal.get("from") == "training curves" for equal in found.values()):
         notes.append(
             "figures from training curves were taken along the way: a run planned to end there, "
             "with its learning rate brought down, would have done better."
@@ -171,7 +184,7 @@ def _equal(plain: dict[str, Any]) -> Any:
     for name in _AXES.values():
         found = plain[f"equal_{name.lower()}"]
         if found["at"] is None:
-            table.add_row(name, "–", "", "", "", "", found["reason"])
+            table.add_row(name, "–")
             continue
         for label, nats in found["nats_per_token"].items():
             against = found["difference"].get(label)
@@ -193,7 +206,7 @@ def _difference(plain: dict[str, float | None]) -> str:
     text = f"{plain['value']:+.4f}"
     if plain["low"] is None:
         return text
-    return f"{text} ({plain['low']:+.4f} … {plain['high']:+.4f})"
+    return f"{text}\n{plain['low']:+.3f} … {plain['high']:+.3f}"
 
 
 def _table(title: str, *heads: str) -> Any:

@@ -80,6 +80,12 @@ class Engine:
         counts = torch.stack([good, bad]).to(kept)
         self.window.add([*columns, "grad_norm", "good", "skipped"], torch.cat([kept, counts]))
 
+    def step_flops(self) -> float:
+        """Model FLOPs of one optimiser step, all processes together."""
+        batch = self.data.batch(0, self.micro_batch)
+        micro_batches = self.training.batch_size / self.micro_batch
+        return micro_batches * self.objective.training_flops(batch)
+
     def _accumulate_gradients(self, step: int) -> tuple[list[str], Tensor]:
         accumulate, size = self.training.accumulate, self.world.size
         columns, total = [], torch.zeros(())

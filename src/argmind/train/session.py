@@ -68,7 +68,7 @@ class Session:
         self._started_s = time.monotonic()
         self._logs: Logs | None = None
         self._stopwatch = Stopwatch(
-            engine.objective.predictor, engine.world.device, engine.precision
+            engine.step_flops, self.world.device, engine.precision, self.world.size
         )
 
     # -------------------------------------------------------------- start
@@ -169,7 +169,7 @@ class Session:
                 **means,
             }
         )
-        timing = self._stopwatch.lap(predictions)
+        timing = self._stopwatch.lap(predictions, steps=good + skipped)
         if self._logs is not None:
             self._logs.write(self.step, "train", values)
             self._logs.timing.write({"step": self.step, **timing})

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
 
 # Dense bf16 peaks in FLOP/s, from the makers' data sheets. The first name that fits counts.
 _PEAKS = {
@@ -34,14 +33,20 @@ class Stopwatch:
     """Time and speed between two log points.
 
     ``elapsed_s`` is the training time of the whole run over all its resumes, evaluation and
-    saving left out. ``flops_utilisation`` is None unless the device's peak is known and the
-    predictor has ``training_flops(predictions)``.
+    saving left out. ``step_flops`` tells the model FLOPs of one optimiser step of all ``devices``
+    together; ``flops_utilisation`` is their share of the peak, None where the peak is not known.
     """
 
-    def __init__(self, predictor: nn.Module, device: torch.device, precision: str) -> None:
-        self._flops = getattr(predictor, "training_flops", None)
+    def __init__(
+        self,
+        step_flops: Callable[[], float],
+        device: torch.device,
+        precision: str,
+        devices: int = 1,
+    ) -> None:
         self._device = device
-        self._peak = peak_flops(device, precision)
+        peak = peak_flops(device, precision)
+        self._share_per_step = None if peak is None else step_flops() / (peak * devices)
         self.start(0.0)
 
     def start(self, elapsed_s: float) -> None:
@@ -49,18 +54,16 @@ class Stopwatch:
         self._elapsed_s = elapsed_s
         self._last_s = time.perf_counter()
 
-    def lap(self, predictions: int) -> dict[str, float | None]:
-        """Figures since the last lap, in which this many predictions were trained on."""
+    def lap(self, predictions: int, steps: int) -> dict[str, float | None]:
+        """Figures since the last lap: so many predictions trained on, in so many steps."""
         now_s = time.perf_counter()
         duration_s, self._last_s = now_s - self._last_s, now_s
         self._elapsed_s += duration_s
-        used = None
-        if self._flops is not None and self._peak is not None:
-            used = self._flops(predictions) / duration_s / self._peak
+        share = self._share_per_step
         return {
             "elapsed_s": round(self._elapsed_s, 4),
             "predictions_per_s": round(predictions / duration_s, 2),
-            "flops_utilisation": used,
+            "flops_utilisation": None if share is None else share * steps / duration_s,
         }
 
     @contextmanager
