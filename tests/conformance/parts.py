@@ -58,7 +58,6 @@ class Case:
 #: Options that change the mathematics of a part.
 OPTIONS = (
     Case("body", "two_stream", ("transformer.num_kv_heads=1", "transformer.qk_norm=true")),
-    Case("conditioning", "time_embed"),
     Case("feedforward", "swiglu", ("multiplier=2.5",)),
     Case("head", "bilinear", ("pull=0.3",)),
     Case("predictor", "transformer_pp", ("tied=false", "transformer.num_kv_heads=1")),

@@ -25,6 +25,11 @@ WALKS: dict[str, dict[str, Any]] = {
     "momentum": {"rule": "momentum", "rule_options": {"momentum": 0.5}},
     "nesterov": {"rule": "momentum", "rule_options": {"momentum": 0.5, "nesterov": True}},
     "accept_lower": {"accept_lower": True, "size": 1.5},
+    "accept_nesterov": {
+        "rule": "momentum",
+        "rule_options": {"momentum": 0.5, "nesterov": True},
+        "accept_lower": True,
+    },
 }
 walks = pytest.mark.parametrize("walk", WALKS)
 

@@ -131,6 +131,16 @@ def test_a_diverged_prediction_stays_where_it_last_was_finite() -> None:
         assert torch.equal(y[:, :, 1], got.candidate[:, :, 1])
 
 
+@pytest.mark.parametrize("accept_lower", [False, True])
+def test_a_move_out_of_the_finite_numbers_is_not_made(accept_lower: bool) -> None:
+    at = scene(batch=1, length=2)
+    start = at.bowls.centre[:, None] + 100.0
+    sizes = torch.tensor([[[0.01, 1e308]]], dtype=torch.float64)
+    got = think(at.landscape, start, plan(size=sizes, steps=1, accept_lower=accept_lower))
+    assert got.diverged.flatten().tolist() == [False, True]
+    assert torch.equal(got.candidate[:, :, 1], start[:, :, 1])
+
+
 def test_a_start_that_is_not_finite_is_flagged() -> None:
     at = scene()
     at.start[0, 0, 1, 2] = float("inf")

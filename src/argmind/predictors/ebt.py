@@ -75,15 +75,13 @@ class EBT(Predictor):
         index = choose(thought, budget.select)
         candidate = pick(thought.candidate, index)
         assert thought.energy is not None  # thinker.think always scores
-        output = self.space.decode(candidate)
-        unusable = ~output.isfinite().flatten(index.ndim).all(-1)
         return Prediction(
-            output=output,
+            output=self.space.decode(candidate),
             candidate=candidate,
             energy=pick(thought.energy, index),
             steps=pick(thought.steps, index),
             nfe=thought.nfe.sum(1),
-            diverged=pick(thought.diverged, index) | unusable,
+            diverged=pick(thought.diverged, index),
             trace=self._trace(thought, index) if budget.trace else None,
         )
 

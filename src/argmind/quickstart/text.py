@@ -39,10 +39,10 @@ class TextSizes:
     )
     context_tokens: int = 96
     batch_size: int = 8
-    num_layers: int = 4
-    num_heads: int = 4
-    hidden_dim: int = 128
-    lr: float = 4e-3
+    num_layers: int = 3
+    num_heads: int = 3
+    hidden_dim: int = 96
+    lr: float = 6e-3
     sample_tokens: int = 80
 
     def settings(self, transformer: str) -> list[str]:

@@ -13,7 +13,6 @@ from argmind.registry import find
 from argmind.thinking.thinker import ThinkingConfig
 from argmind.train.config import OptimizerConfig, TrainingConfig
 
-
 #: The size that recipes are written and tuned at.
 RECIPE_SIZE = "xxs"
 

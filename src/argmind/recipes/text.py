@@ -10,7 +10,7 @@ from argmind.train.config import OptimizerConfig, TrainingConfig
 
 _TRAINING = TrainingConfig(steps=600, batch_size=64, eval_every=100, checkpoint_every=200)
 #: Tuned for both models at 600 steps of 64 sequences; see docs/log.md.
-_OPTIMIZER = OptimizerConfig(lr=3e-3, warmup_steps=60, weight_decay=0.01)
+_OPTIMIZER = OptimizerConfig(lr=3e-3, warmup_steps=60, weight_decay=0.01, clip_norm=0.25)
 
 
 @register("recipe", "text_ebt")
