@@ -218,7 +218,7 @@ class TextFindings:
         run, prompt = shlex.quote(str(self.trained.thinker.folder)), shlex.quote(self.prompt)
         return (
             f"argmind generate {run} --prompt {prompt} --steps {max(1, self.best.steps)} "
-            "--candidates 4",
+            f"--candidates {self.best.budget.candidates}",
             f"argmind think {run} --prompt {prompt} --steps 4 --html thinking.html",
             "argmind train text_ebt --data my.txt --tokenizer bpe:4096 --size 3xs --out runs/mine",
         )
