@@ -21,10 +21,7 @@ def blocks(language: str) -> list[str]:
 
 
 COMMANDS = [
-    line
-    for block in blocks("bash")
-    for line in block.splitlines()
-    if line.startswith("argmind ")
+    line for block in blocks("bash") for line in block.splitlines() if line.startswith("argmind ")
 ]
 
 

@@ -11,6 +11,7 @@ from quickstart_tiny import TINY
 from argmind.assembly import build_predictor
 from argmind.errors import UserError
 from argmind.eval.evaluate import evaluate
+from argmind.predictors.base import Trace
 from argmind.quickstart.folder import claimed
 from argmind.quickstart.pace import Clock, Pace
 from argmind.quickstart.parameters import count_parameters, matched
@@ -107,17 +108,28 @@ def test_entropy_of_the_rival_is_what_it_says_of_itself(held_out):
     )
 
 
-def test_the_plateau_fits_the_scale_of_the_energy(held_out):
-    recipe = TextDomain(TINY).recipes()[0]
-    context = held_out[0]["tokens"][:, :-1]
-    one, scaled = (build_predictor(recipe, {"vocab_size": 257}) for _ in range(2))
-    with torch.no_grad():
-        for weight in scaled.body.head.parameters():  # energies and gradients ten times as large
-            weight.mul_(10)
-        for weight in scaled.thinker.schedule.parameters():  # and the same moves
-            weight.div_(10)
-    ratio = plateau_stop(scaled, context).tolerance / plateau_stop(one, context).tolerance
-    assert ratio == pytest.approx(10, rel=0.05)
+class Descending:
+    """Stands for a model whose first step changes the energy by these amounts."""
+
+    def __init__(self, changes):
+        start = torch.arange(float(len(changes)))
+        self.trace = Trace([], [start, start - torch.tensor(changes)])
+
+    def predict(self, context, budget):
+        assert budget.steps == 1
+        assert budget.trace
+        return self
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_the_plateau_fits_the_scale_of_the_energy(scale):
+    changes = [scale * change for change in (1.0, -2.0, 3.0, float("nan"))]
+    stop = plateau_stop(Descending(changes), torch.zeros(1, 4))
+    assert stop.tolerance == pytest.approx(0.1 * 2 * scale, rel=1e-2)
+
+
+def test_energies_that_are_not_finite_give_no_plateau():
+    assert plateau_stop(Descending([float("nan"), float("inf")]), torch.zeros(1, 2)).tolerance == 0
 
 
 def test_a_passage_tells_what_evaluation_measures(toured, held_out):

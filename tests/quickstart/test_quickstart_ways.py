@@ -93,6 +93,7 @@ def test_seeds_give_other_weights(hurried):
 
 def test_a_machine_that_slows_down_gives_both_fewer_steps(hurried, monkeypatch):
     monkeypatch.setattr(tour, "_PATIENCE", 1e-6)
+    monkeypatch.setattr(tour, "_PATIENCE_S", 0.0)
     domain = Unstudied()
     hurried(domain, silent=True)
     ours, theirs = domain.trained.thinker, domain.trained.rival

@@ -38,8 +38,8 @@ _LEAST_STEPS = 8
 _MOST_EPOCHS = 12
 _EVALUATIONS = 10
 _LOG_LINES = 40
-#: A training may take this much longer than planned before it is cut off.
-_PATIENCE = 1.25
+#: A training may take this many times as long as planned, and as many seconds, until it is cut off.
+_PATIENCE, _PATIENCE_S = 1.25, 2.0
 
 
 def tour(
@@ -116,7 +116,7 @@ class _Course:
             "log_every": math.ceil(steps / _LOG_LINES),
         }
         recipe, rival = (_with_training(r, **cadence) for r in (recipe, rival))
-        limit_s = _PATIENCE * paces[0].seconds(steps, _EVALUATIONS)
+        limit_s = _PATIENCE * paces[0].seconds(steps, _EVALUATIONS) + _PATIENCE_S
         return _with_training(recipe, stop_after_minutes=limit_s / 60), rival
 
     def _fit(self, label: str, recipe: Recipe, folder: Path, data: Any) -> Contender:
