@@ -64,7 +64,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--recipes", nargs="+", default=list(RECIPES))
     parser.add_argument("--set", nargs="+", default=[], help="further settings for every recipe")
-    parser.add_argument("--attention", default="reference", help="of the energy models' candidates")
     parser.add_argument("--per-gpu", type=int, default=1, help="runs side by side on one GPU")
     parser.add_argument("--limit", type=int, default=256, help="held-out windows to measure on")
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
@@ -132,8 +131,6 @@ def chosen_recipe(name: str, seed: int, arguments: argparse.Namespace) -> Any:
     from argmind.recipes.base import customised, find_recipe
 
     common = [*SETTINGS, f"data.source='{arguments.data}'", f"training.seed={seed}"]
-    if name != "text_transformer_pp":
-        common.append(f"predictor.body.transformer.attention={arguments.attention}")
     return customised(
         find_recipe(name), None, [*common, *OWN_SETTINGS.get(name, ()), *arguments.set]
     )
