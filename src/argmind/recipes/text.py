@@ -22,7 +22,7 @@ def text_ebt() -> Recipe:
     """
     head = part_config("head", "bilinear", start="zeros")
     body = part_config("body", "two_stream", head=head)
-    size = part_config("schedule", "constant", size=0.5)
+    size = part_config("schedule", "constant", size=0.1)
     return Recipe(
         name="text_ebt",
         predictor=part_config("predictor", "ebt", body=body),
