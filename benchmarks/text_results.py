@@ -37,8 +37,17 @@ SETTINGS = (
 )
 #: The published step sizes belong to a vocabulary of 50,277; these were best of those tried here.
 OWN_SETTINGS = {
-    "text_published_s1": ["thinking.schedule.size=10", "thinking.schedule.lr_factor=30"],
-    "text_published_s2": ["thinking.schedule.base.size=30"],
+    "text_published_s1": [
+        "thinking.schedule.size=10",
+        "thinking.schedule.lr_factor=30",
+        "optimizer.lr=0.003",
+        "optimizer.clip_norm=0.25",
+    ],
+    "text_published_s2": [
+        "thinking.schedule.base.size=30",
+        "optimizer.lr=0.003",
+        "optimizer.clip_norm=0.25",
+    ],
 }
 WIDTH = "predictor.transformer.feedforward.multiplier"
 STEPS = range(9)

@@ -36,7 +36,7 @@ def test_options_are_settings_and_set_has_the_last_word(tmp_path):
     assert recipe["data"]["source"] == "records.jsonl"
     assert (recipe["data"]["field"], recipe["data"]["tokenizer"]) == ("body", "bpe:270")
     assert (recipe["training"]["seed"], recipe["training"]["steps"]) == (7, 1)
-    assert recipe["optimizer"]["lr"] == 0.0024  # that of the size
+    assert recipe["optimizer"]["lr"] == 2 * find_recipe("text_ebt").optimizer.lr  # of that size
     assert recipe["predictor"]["body"]["transformer"]["hidden_dim"] == 16  # set after the size
     assert list((tmp_path / "run/tensorboard").iterdir())
 
