@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from argmind.recipes.base import find_recipe
+
 from .conftest import TINY, cli, process, start
 
 
