@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -13,7 +14,7 @@ from argmind.errors import UserError
 from argmind.eval.evaluate import evaluate
 from argmind.predictors.base import Trace
 from argmind.quickstart.folder import claimed
-from argmind.quickstart.pace import Clock, Pace
+from argmind.quickstart.pace import Clock, Pace, fastest_threads, threads_restored
 from argmind.quickstart.parameters import count_parameters, matched
 from argmind.quickstart.text import TextDomain
 from argmind.quickstart.tour import steps_within
@@ -93,6 +94,30 @@ def test_the_clock_keeps_time_for_what_follows_training():
     assert 0 <= clock.phases_s["nothing"] < 1
 
 
+@pytest.mark.parametrize(
+    ("took_s", "best"),
+    [
+        ({1: 0.02, 2: 0.012, 4: 0.03, 6: 0.001}, 2),  # from four on they are in each other's way
+        ({1: 0.02, 2: 0.01, 4: 0.006, 6: 0.003}, 6),
+        ({1: 0.005, 2: 0.2, 4: 0.2, 6: 0.2}, 1),  # busy cores
+    ],
+)
+def test_the_fastest_number_of_threads_is_used(took_s, best):
+    tried = []
+
+    def work():
+        tried.append(torch.get_num_threads())
+        time.sleep(took_s[tried[-1]])
+
+    with threads_restored():
+        torch.set_num_threads(6)
+        with threads_restored():
+            assert fastest_threads(work) == torch.get_num_threads() == best
+        assert torch.get_num_threads() == 6
+    if best == 1:
+        assert tried.count(2) == 1  # hopeless at once
+
+
 @pytest.fixture(scope="module")
 def held_out():
     recipe = TextDomain(TINY).recipes()[0]
@@ -115,7 +140,7 @@ class Descending:
         start = torch.arange(float(len(changes)))
         self.trace = Trace([], [start, start - torch.tensor(changes)])
 
-    def predict(self, context, budget):
+    def predict(self, context, budget):  # noqa: ARG002
         assert budget.steps == 1
         assert budget.trace
         return self

@@ -70,7 +70,7 @@ def test_folder_in_use_is_refused_and_left_alone(hurried, tmp_path):
 
 
 def test_a_failure_leaves_no_folder(hurried, monkeypatch, tmp_path):
-    monkeypatch.setattr(tour, "measure_pace", lambda *_: 1 / 0)
+    monkeypatch.setattr(tour, "fastest_threads", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         hurried(out=tmp_path / "new")
     assert not (tmp_path / "new").exists()

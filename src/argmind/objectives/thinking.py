@@ -11,12 +11,15 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from argmind.config import PartConfig
 from argmind.objectives.base import Loss, Objective
 from argmind.objectives.replay import ReplayBuffer
 from argmind.predictors.ebt import EBT
+from argmind.randomness import normal, uniform
 from argmind.registry import register
+from argmind.thinking.accept import per_prediction
 from argmind.thinking.budget import Budget
 from argmind.thinking.think import Thought, Through
 
@@ -33,6 +36,10 @@ class ThinkingObjective(Objective[EBT]):
         loss_on: Literal["all", "last"] = "last"
         #: Weight of the loss of the start itself (amortised starts), beside weight 1 for the rest.
         start_weight: float = 0.0
+        #: Weight of teaching each energy on the way to foretell its candidate's loss (Huber).
+        energy_weight: float = 0.0
+        #: Share of predictions that start off their start, by the noise of further candidates.
+        noisy_starts: float = 0.0
         #: Draw the number of steps uniformly from fewest_steps … thinking.steps (None: no drawing).
         fewest_steps: int | None = None
         #: Samples in the replay buffer (0: none); half a batch of them joins every batch.
@@ -41,6 +48,10 @@ class ThinkingObjective(Objective[EBT]):
         def __post_init__(self) -> None:
             if self.start_weight < 0:
                 raise ValueError(f"start_weight may not be negative, got {self.start_weight}")
+            if self.energy_weight < 0:
+                raise ValueError(f"energy_weight may not be negative, got {self.energy_weight}")
+            if not 0 <= self.noisy_starts <= 1:
+                raise ValueError(f"noisy_starts must lie in [0, 1], got {self.noisy_starts}")
             if self.fewest_steps is not None and self.fewest_steps < 1:
                 raise ValueError(f"fewest_steps must be at least 1, got {self.fewest_steps}")
             if self.replay_samples < 0:
@@ -61,12 +72,26 @@ class ThinkingObjective(Objective[EBT]):
         if past is not None:
             start = torch.cat([start[: -len(past)], past])
         thought = model.thinker.train_think(
-            landscape, start, self._steps(generator), self.config.through, generator
+            landscape,
+            self._perturbed(start, generator),
+            self._steps(generator),
+            self.config.through,
+            generator,
         )
         if self.replay is not None and self.training:
             fresh = len(thought.candidate) - (0 if past is None else len(past))
             self.replay.push({**batch, "candidate": thought.candidate[:fresh]})
-        return self._loss(thought, target)
+        return self._loss(start, thought, target)
+
+    def _perturbed(self, start: Tensor, generator: torch.Generator) -> Tensor:
+        """Some starts moved by noise: candidates that thinking has to bring back."""
+        if not self.config.noisy_starts:
+            return start
+        thinker, space = self.predictor.thinker, self.predictor.space
+        predictions = start.shape[: start.ndim - space.feature_axes]
+        moved = uniform(predictions, start, generator) < self.config.noisy_starts
+        noise = thinker.config.start_noise_std * normal(start.shape, start, generator)
+        return per_prediction(moved, start + noise, start)
 
     def _steps(self, generator: torch.Generator) -> int:
         most = self.predictor.thinker.config.steps
@@ -86,7 +111,7 @@ class ThinkingObjective(Objective[EBT]):
         grown = {name: torch.cat([rows, drawn[name]]) for name, rows in batch.items()}
         return grown, drawn["candidate"]
 
-    def _loss(self, thought: Thought, target: Tensor) -> Loss:
+    def _loss(self, start: Tensor, thought: Thought, target: Tensor) -> Loss:
         space = self.predictor.space
         learnt = space.counts(target)[:, None].expand(thought.diverged.shape)
         judged = thought.candidates[1:] if self.config.loss_on == "all" else [thought.candidate]
@@ -94,9 +119,17 @@ class ThinkingObjective(Objective[EBT]):
         value = torch.stack(means).mean()
         metrics = {"nats": means[-1].detach()}
         if self.config.start_weight:
-            first = _mean(space.loss(thought.candidates[0], target), learnt)
+            first = _mean(space.loss(start, target), learnt)
             value = value + self.config.start_weight * first
             metrics["nats_start"] = first.detach()
+        if self.config.energy_weight:
+            told = [
+                F.smooth_l1_loss(energy, space.loss(y.detach(), target), reduction="none")
+                for energy, y in zip(thought.energies, thought.candidates, strict=False)
+            ]
+            foretelling = torch.stack([_mean(one, learnt) for one in told]).mean()
+            value = value + self.config.energy_weight * foretelling
+            metrics["energy_error"] = foretelling.detach()
         metrics["energy"] = thought.energies[0].detach().mean()
         metrics["diverged"] = thought.diverged.float().mean()
         return Loss(value, metrics, target.numel())

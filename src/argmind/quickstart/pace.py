@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+
+import torch
 
 from argmind.assembly import build_objective, build_predictor
 from argmind.recipes.base import Recipe
@@ -16,6 +19,8 @@ from argmind.train.engine import Engine
 #: Steps that are not timed: the first ones allocate memory and choose kernels.
 _WARM_UP_STEPS = 2
 _LEAST_STEPS = 3
+#: A first try this many times slower than the best so far is not repeated.
+_HOPELESS = 3.0
 
 
 class Clock:
@@ -72,20 +77,66 @@ class Pace:
         return steps * self.step_s + evaluations * self.evaluation_s
 
 
-def measure_pace(recipe: Recipe, data: Any, for_s: float) -> Pace:
-    """Train a throw-away model for about ``for_s`` seconds, a few steps at least."""
-    predictor = build_predictor(recipe, data.model_inputs)
-    objective = build_objective(recipe, predictor)
-    world = join_world(recipe.training.device)
-    engine = Engine(objective, data, recipe.training, recipe.optimizer, world)
-    for step in range(_WARM_UP_STEPS):
-        engine.step(step)
-    engine.window.read()  # waits for the device
-    began_s, done = time.perf_counter(), 0
-    while done < _LEAST_STEPS or time.perf_counter() - began_s < for_s:
-        engine.step(_WARM_UP_STEPS + done)
-        engine.window.read()
-        done += 1
-    trained_s = time.perf_counter()
-    engine.evaluate()
-    return Pace((trained_s - began_s) / done, time.perf_counter() - trained_s)
+class Trial:
+    """A throw-away model in training."""
+
+    def __init__(self, recipe: Recipe, data: Any) -> None:
+        predictor = build_predictor(recipe, data.model_inputs)
+        objective = build_objective(recipe, predictor)
+        world = join_world(recipe.training.device)
+        self._engine = Engine(objective, data, recipe.training, recipe.optimizer, world)
+        self._done = 0
+
+    def step(self) -> None:
+        """One optimiser step, waited for."""
+        self._engine.step(self._done)
+        self._engine.window.read()
+        self._done += 1
+
+    def pace(self, for_s: float) -> Pace:
+        """Train for about ``for_s`` seconds, a few steps at least, and evaluate once."""
+        for _ in range(_WARM_UP_STEPS):
+            self.step()
+        began_s, done = time.perf_counter(), 0
+        while done < _LEAST_STEPS or time.perf_counter() - began_s < for_s:
+            self.step()
+            done += 1
+        step_s = (time.perf_counter() - began_s) / done
+        return Pace(step_s, _timed(self._engine.evaluate))
+
+
+def fastest_threads(work: Callable[[], object]) -> int:
+    """Let torch compute with the number of threads that ``work`` is fastest with, from one up.
+
+    Small matrices gain nothing from many threads; and where other programs keep the cores busy,
+    threads that wait for one another can take thirty times as long as one.
+    """
+    most, best, best_s = torch.get_num_threads(), 1, math.inf
+    count = 1
+    while count <= most:
+        torch.set_num_threads(count)
+        if _timed(work) > _HOPELESS * best_s:
+            break
+        took_s = min(_timed(work) for _ in range(2))
+        if took_s >= best_s:
+            break
+        best, best_s = count, took_s
+        count = min(2 * count, most) if count < most else most + 1
+    torch.set_num_threads(best)
+    return best
+
+
+@contextmanager
+def threads_restored() -> Generator[None]:
+    """Afterwards torch computes with as many threads as before."""
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _timed(work: Callable[[], object]) -> float:
+    began_s = time.perf_counter()
+    work()
+    return time.perf_counter() - began_s

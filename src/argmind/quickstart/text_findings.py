@@ -11,9 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich import box
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from argmind.eval.budgets import Measured
@@ -21,6 +19,7 @@ from argmind.eval.results import Figure, Results
 from argmind.eval.statistics import Interval, bootstrap, spearman
 from argmind.quickstart.base import Study, Trained
 from argmind.quickstart.curves import learning_curves
+from argmind.quickstart.text_table import budget_table, ranged
 from argmind.report.data import BudgetRow, PassageToken, Sample, Scores, TextReport
 from argmind.report.limits import comparison, limits
 from argmind.report.text import text_report
@@ -130,10 +129,18 @@ class TextFindings:
             "plateau_nats": Figure.of(self.settled.nats, NATS),
             "plateau_steps_used": Figure.of(self.mean_steps, "steps"),
         }
+        if self._gain is not None:
+            found["ebt_trained_minus_start"] = Figure.of(self._gain, NATS)
         keys = ("ebt_energy", "ebt_entropy", "tpp_entropy")
         for key, scores in zip(keys, self.scores, strict=True):
             found[f"{key}_loss_rank_correlation"] = Figure.of(self._correlation(scores), "1")
         return found
+
+    @cached_property
+    def _gain(self) -> Interval | None:
+        """What the trained steps change on the same tokens; None where nothing starts at zero."""
+        start = self._single()[0]
+        return None if start.steps else self.as_trained.minus(start, self.trained.seed)
 
     @property
     def mean_steps(self) -> float:
@@ -204,6 +211,11 @@ class TextFindings:
             f"change, a token took {self.mean_steps:.1f} of {self.settled.budget.steps} steps and "
             f"the loss was {self.settled.nats.value:.3f} nats per token.",
         ]
+        if self._gain is not None:
+            said.append(
+                f"On the same tokens, {self.trained_steps} thinking steps changed the loss of the "
+                f"start by {ranged(self._gain, '+.4f')} nats per token."
+            )
         if ebt.cut_short:
             said.append(
                 f"The machine became slower along the way: {ebt.label} was stopped after "
@@ -229,27 +241,18 @@ class TextFindings:
         held_out = self.rival.evaluation.losses.size
         return [
             "",
-            self._table(f"Held-out text: {held_out:,} tokens, 95 % bootstrap intervals"),
+            budget_table(
+                f"Held-out text: {held_out:,} tokens, 95 % bootstrap intervals",
+                report.rival,
+                self.rows,
+                best=self.budgets.index(self.best),
+            ),
             Text(comparison(report)),
             "",
             *(Text(f"• {sentence}") for sentence in limits(report)),
             "",
             *(self._sample(sample) for sample in self.samples),
         ]
-
-    def _table(self, title: str) -> Table:
-        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
-        table.add_column("steps × candidates", no_wrap=True)
-        for head in (NATS, "bits/byte", "NFE", "ms/token", f"minus {self.labels[1]}"):
-            table.add_column(head, justify="right", no_wrap=head in ("NFE", "ms/token"))
-        rival = _row(self.labels[1], self.rival, None)
-        table.add_row(rival.model, *_cells(rival), "–", end_section=True)
-        for row, measured in zip(self.rows, self.budgets, strict=True):
-            asked = f"{row.model} {row.steps} × {row.candidates}"
-            style = "bold" if measured is self.best else None
-            assert row.difference is not None  # every row has one
-            table.add_row(asked, *_cells(row), _ranged(row.difference, "+.3f"), style=style)
-        return table
 
     def _sample(self, sample: Sample) -> Text:
         text = Text(f"{sample.model} ({sample.settings}):\n", style="dim")
@@ -295,18 +298,6 @@ def _finite(interval: Interval | None) -> dict[str, float | None] | None:
     if interval is None or not math.isfinite(interval.value):
         return None
     return dict(interval._asdict())
-
-
-def _cells(row: BudgetRow) -> tuple[str, str, str, str]:
-    costs = f"{row.nfe:.0f}", f"{row.ms_per_token:.2f}"
-    return _ranged(row.nats, ".3f"), _ranged(row.bits_per_byte, ".2f"), *costs
-
-
-def _ranged(interval: Interval, form: str) -> str:
-    value = format(interval.value, form)
-    if interval.low is None or interval.high is None:
-        return value
-    return f"{value} ({interval.low:{form}}…{interval.high:{form}})"
 
 
 def _or_worst(nats: float) -> float:

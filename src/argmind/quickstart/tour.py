@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from argmind.api import run_recipe
 from argmind.assembly import build_objective, build_predictor
@@ -25,7 +26,7 @@ from argmind.eval.results import (
 )
 from argmind.quickstart.base import Contender, Domain, Study, Trained
 from argmind.quickstart.folder import claimed
-from argmind.quickstart.pace import Clock, Pace, measure_pace
+from argmind.quickstart.pace import Clock, Pace, Trial, fastest_threads, threads_restored
 from argmind.quickstart.parameters import count_parameters, matched
 from argmind.quickstart.screen import Screen
 from argmind.recipes.base import Recipe
@@ -56,7 +57,7 @@ def tour(
     optional_module("matplotlib", "the quickstart's report", "report")
     domain.require()
     command = _command(domain, minutes, out, seed)
-    with claimed(out) as folder:
+    with claimed(out) as folder, threads_restored():
         course = _Course(domain, clock, screen, folder, seed, command)
         try:
             return course.finish(course.train())
@@ -107,7 +108,11 @@ class _Course:
     def _planned(self, recipe: Recipe, rival: Recipe, data: Any) -> tuple[Recipe, Recipe]:
         """Both recipes with as many steps as the time allows, the same number for both."""
         clock = self.clock
-        paces = [measure_pace(r, data, _PACE_SHARE * clock.total_s) for r in (recipe, rival)]
+        trials = [Trial(r, data) for r in (recipe, rival)]
+        # By the rival's steps, which are the shorter ones: a bad number costs less time to see.
+        threads = fastest_threads(trials[1].step)
+        self.screen.say(f"CPU threads: {threads}.")
+        paces = [trial.pace(_PACE_SHARE * clock.total_s) for trial in trials]
         most = _MOST_EPOCHS * data.samples_per_epoch // recipe.training.batch_size
         steps = steps_within(clock.training_s, paces, most)
         cadence = {
@@ -180,7 +185,7 @@ class _Course:
             machine=machine_description(),
             seeds=(self.seed,),
             figures=figures,
-            extra={"phases_s": phases, **study.extra},
+            extra={"phases_s": phases, "threads": torch.get_num_threads(), **study.extra},
         )
 
     def _farewell(self, study: Study, report: Path) -> list[str]:
