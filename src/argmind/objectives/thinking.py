@@ -123,16 +123,21 @@ class ThinkingObjective(Objective[EBT]):
             value = value + self.config.start_weight * first
             metrics["nats_start"] = first.detach()
         if self.config.energy_weight:
-            told = [
-                F.smooth_l1_loss(energy, space.loss(y.detach(), target), reduction="none")
-                for energy, y in zip(thought.energies, thought.candidates, strict=False)
-            ]
-            foretelling = torch.stack([_mean(one, learnt) for one in told]).mean()
+            foretelling = self._foretelling(thought, target, learnt)
             value = value + self.config.energy_weight * foretelling
             metrics["energy_error"] = foretelling.detach()
         metrics["energy"] = thought.energies[0].detach().mean()
         metrics["diverged"] = thought.diverged.float().mean()
         return Loss(value, metrics, target.numel())
+
+    def _foretelling(self, thought: Thought, target: Tensor, learnt: Tensor) -> Tensor:
+        """How far energies are from the losses of their candidates, which are constants here."""
+        errors: list[Tensor] = []
+        for energy, y in zip(thought.energies, thought.candidates, strict=False):
+            with torch.no_grad():
+                loss = self.predictor.space.loss(y, target)
+            errors.append(_mean(F.smooth_l1_loss(energy, loss, reduction="none"), learnt))
+        return torch.stack(errors).mean()
 
     @torch.no_grad()
     def evaluate(self, batch: dict[str, Tensor], generator: torch.Generator) -> Loss:
