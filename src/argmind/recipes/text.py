@@ -21,19 +21,22 @@ _PUBLISHED_OPTIMIZER = OptimizerConfig(lr=1.2e-3, warmup_steps=60, weight_decay=
 def text_ebt() -> Recipe:
     """An energy model of text that starts from its own first guess and improves on it.
 
-    The guess is judged as much as the answer. The head's bilinear form starts at zero, so that a
-    step begins as "stay"; sizes shrink after the trained steps, so that longer thinking settles.
+    The guess is judged as much as the answer, and each energy is taught to foretell the loss of its
+    candidate, so that it reads as nats. The head's bilinear form starts at zero, so that a step
+    begins as "stay"; sizes shrink after the trained steps, so that longer thinking settles.
     """
     head = part_config("head", "bilinear", start="zeros")
     body = part_config("body", "two_stream", head=head)
-    size = part_config("schedule", "constant", size=0.1)
+    size = part_config("schedule", "constant", size=0.3)
     return Recipe(
         name="text_ebt",
         predictor=part_config("predictor", "ebt", body=body),
         thinking=ThinkingConfig(
-            steps=2, schedule=part_config("schedule", "annealed", base=size, decay=0.5, hold=2)
+            steps=2,
+            start_noise_std=0.3,
+            schedule=part_config("schedule", "annealed", base=size, decay=0.5, hold=2),
         ),
-        objective=part_config("objective", "thinking", start_weight=1.0),
+        objective=part_config("objective", "thinking", start_weight=1.0, energy_weight=0.1),
         optimizer=_OPTIMIZER,
         training=_TRAINING,
     )
