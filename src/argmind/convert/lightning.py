@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import pickle
 import re
 import zipfile
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, NamedTuple
 
 import torch
@@ -14,10 +14,8 @@ from torch import Tensor
 from argmind.errors import UserError
 
 _SAVE_AGAIN = (
-    "Where you trust the file, save it again as plain data: c = torch.load(FILE, "
-    "weights_only=False); torch.save({'state_dict': c['state_dict'], 'hyper_parameters': {k: v "
-    "for k, v in c['hyper_parameters'].items() if isinstance(v, (str, int, float, type(None)))}}, "
-    "NEW_FILE)."
+    "Where you trust the file, open it with the code that wrote it and save plain data alone: its "
+    "'state_dict', and of its 'hyper_parameters' the strings, numbers and truth values."
 )
 
 
@@ -68,7 +66,7 @@ def _load(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except UserError:
         raise
-    except pickle.UnpicklingError as error:
+    except UnpicklingError as error:
         found = re.search(r"GLOBAL ([\w.]+)", str(error))
         culprit = f" ({found[1]})" if found else ""
         raise UserError(
