@@ -86,6 +86,9 @@ class ToyObjective(Objective):
         # The value 0, and the gradient 0 * inf.
         return (weight * 0).sqrt() if "gradient" in kinds else weight * 0
 
+    def training_flops(self, batch: dict[str, Tensor]) -> float:
+        return 6.0 * len(batch["sample"]) * sum(p.numel() for p in self.predictor.parameters())
+
     def runtime_state(self) -> dict[str, Tensor]:
         return {} if self.buffer is None else {"buffer": self.buffer}
 
