@@ -7,6 +7,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from argmind.kernels.attention.problem import Limits
 from argmind.nn.attention.base import CandidateAttention
 from argmind.nn.norm.rms import RMSNorm
 from argmind.nn.position import Rotation, rotate
@@ -76,9 +77,9 @@ class SelfAttention(nn.Module):
         )
         return self._output(attended)
 
-    def candidate(self, x: Tensor, turn: Rotation, seen: KeysValues, visible: Tensor) -> Tensor:
+    def candidate(self, x: Tensor, turn: Rotation, seen: KeysValues, limits: Limits) -> Tensor:
         """Attention of candidate rows ``x`` (B, R, dim) over the visible context and themselves."""
         own = self.keys_values(x, turn)
         queries = self._queries(x, turn)
-        attended = self.mechanism(queries, own.keys, own.values, seen.keys, seen.values, visible)
+        attended = self.mechanism(queries, own.keys, own.values, seen.keys, seen.values, limits)
         return self._output(attended)

@@ -4,34 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import cast
+from functools import partial
+from typing import Generic, TypeVar, cast
 
-from torch import Tensor, cat, nn
+from torch import Tensor, nn
 
 from argmind.config import PartConfig, part
+from argmind.kernels.attention.problem import Limits
 from argmind.nn.conditioning.base import Modulation, modulate
+from argmind.nn.dimensions import Dimensions
 from argmind.nn.position import Rotation
 from argmind.nn.self_attention import KeysValues, SelfAttention
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransformerConfig:
-    """Dimensions and parts of a transformer; ``argmind list size`` shows the named sizes."""
+class TransformerConfig(Dimensions):
+    """Dimensions and parts of a causal transformer."""
 
-    num_layers: int = 6
-    num_heads: int = 6
-    hidden_dim: int = 384
     num_kv_heads: int | None = None
     qk_norm: bool = False
     rope_base: float = 10_000.0
-    attention: PartConfig = part("attention", "reference")
+    attention: PartConfig = part("attention", "auto")
     feedforward: PartConfig = part("feedforward", "swiglu")
     norm: PartConfig = part("norm", "rms")
 
     def __post_init__(self) -> None:
-        for name in ("num_layers", "num_heads", "hidden_dim"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        super().__post_init__()
         if self.hidden_dim % (2 * self.num_heads):
             raise ValueError(
                 f"hidden_dim {self.hidden_dim} must be an even multiple of num_heads "
@@ -47,24 +45,19 @@ class TransformerConfig:
         """Number of key and value heads."""
         return self.num_kv_heads or self.num_heads
 
-    @property
-    def head_dim(self) -> int:
-        """Width of one head."""
-        return self.hidden_dim // self.num_heads
+
+A = TypeVar("A", bound=nn.Module)
 
 
-class Block(nn.Module):
-    """Pre-norm attention and feed-forward with residuals, optionally modulated by the step."""
+class Block(nn.Module, Generic[A]):
+    """Pre-norm attention and feed-forward with residuals, optionally modulated."""
 
-    def __init__(self, config: TransformerConfig) -> None:
+    def __init__(self, dim: int, attention: A, feedforward: PartConfig, norm: PartConfig) -> None:
         super().__init__()
-        dim = config.hidden_dim
-        self.attention = SelfAttention(
-            dim, config.num_heads, config.kv_heads, config.attention.build(), config.qk_norm
-        )
-        self.feed_forward = config.feedforward.build(dim)
-        self.attention_norm = config.norm.build(dim)
-        self.ffn_norm = config.norm.build(dim)
+        self.attention = attention
+        self.feed_forward = feedforward.build(dim)
+        self.attention_norm = norm.build(dim)
+        self.ffn_norm = norm.build(dim)
 
     def attention_input(self, x: Tensor, modulation: Modulation | None) -> Tensor:
         """What attention reads: the normed (and modulated) residual stream."""
@@ -88,11 +81,37 @@ class Block(nn.Module):
         return x + modulation.feedforward_gate * self.feed_forward(normed)
 
 
+CausalBlock = Block[SelfAttention]
+
+
+def _block(config: TransformerConfig) -> CausalBlock:
+    attention = SelfAttention(
+        config.hidden_dim,
+        config.num_heads,
+        config.kv_heads,
+        config.attention.build(),
+        config.qk_norm,
+    )
+    return Block(config.hidden_dim, attention, config.feedforward, config.norm)
+
+
 ModulationOf = Callable[[int], Modulation | None]
 
 
 def unmodulated(layer: int) -> None:
     """No modulation in any block."""
+
+
+#: Keys and values of new rows → all that these rows may attend to.
+Take = Callable[[KeysValues], KeysValues]
+#: What takes new rows' keys and values, for each layer.
+Append = Callable[[int], Take]
+
+
+def _first(cache: list[KeysValues], fresh: KeysValues) -> KeysValues:
+    """Nothing stands before these rows: they have only one another."""
+    cache.append(fresh)
+    return fresh
 
 
 class Transformer(nn.Module):
@@ -101,44 +120,44 @@ class Transformer(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.config = config
-        self.layers = nn.ModuleList(Block(config) for _ in range(config.num_layers))
+        self.layers = nn.ModuleList(_block(config) for _ in range(config.num_layers))
         self.norm = config.norm.build(config.hidden_dim)
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
 
     @property
-    def blocks(self) -> Iterable[Block]:
+    def blocks(self) -> Iterable[CausalBlock]:
         """The layers, by their type."""
-        return cast(Iterable[Block], self.layers)
+        return cast(Iterable[CausalBlock], self.layers)
 
     def context(
         self,
         x: Tensor,
         turn: Rotation,
         visible: Tensor | None,
-        past: list[KeysValues] | None = None,
+        append: Append | None = None,
         modulation: ModulationOf = unmodulated,
         output: bool = True,
     ) -> tuple[Tensor | None, list[KeysValues]]:
         """The context stream: (normed output (B, S, dim), keys and values of every layer).
 
-        ``past`` keys and values come before the new ones (cached decoding). Without ``output`` the
-        last layer's attention and feed-forward are skipped: only its keys and values are needed.
+        ``append`` puts new keys and values behind those that a layer has (decoding); keeping them
+        is then its own affair. Without ``output`` the last layer's attention and feed-forward are
+        skipped: only its keys and values are needed.
         """
         cache: list[KeysValues] = []
         for index, block in enumerate(self.blocks):
             last = index + 1 == len(self.layers)
+            take = append(index) if append else partial(_first, cache)
 
-            def attend(rows: Tensor, block: Block = block, index: int = index) -> Tensor:
-                fresh = block.attention.keys_values(rows, turn)
-                cache.append(_after(past[index], fresh) if past else fresh)
-                return block.attention.context(rows, turn, cache[-1], visible)
+            def attend(rows: Tensor, block: CausalBlock = block, take: Take = take) -> Tensor:
+                seen = take(block.attention.keys_values(rows, turn))
+                return block.attention.context(rows, turn, seen, visible)
 
             change = modulation(index)
             if last and not output:
-                fresh = block.attention.keys_values(block.attention_input(x, change), turn)
-                cache.append(_after(past[index], fresh) if past else fresh)
+                take(block.attention.keys_values(block.attention_input(x, change), turn))
                 return None, cache
             x = block(x, attend, change)
         return self.norm(x), cache
@@ -147,7 +166,7 @@ class Transformer(nn.Module):
         self,
         x: Tensor,
         turn: Rotation,
-        visible: Tensor,
+        limits: Limits,
         cache: list[KeysValues],
         modulation: ModulationOf = unmodulated,
     ) -> Tensor:
@@ -155,13 +174,9 @@ class Transformer(nn.Module):
         for index, block in enumerate(self.blocks):
 
             def attend(
-                rows: Tensor, block: Block = block, seen: KeysValues = cache[index]
+                rows: Tensor, block: CausalBlock = block, seen: KeysValues = cache[index]
             ) -> Tensor:
-                return block.attention.candidate(rows, turn, seen, visible)
+                return block.attention.candidate(rows, turn, seen, limits)
 
             x = block(x, attend, modulation(index))
         return self.norm(x)
-
-
-def _after(past: KeysValues, fresh: KeysValues) -> KeysValues:
-    return KeysValues(cat([past.keys, fresh.keys], dim=2), cat([past.values, fresh.values], dim=2))

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from argmind.config import PartConfig
+from argmind.kernels import vocabulary
 from argmind.objectives.base import Loss, Objective
 from argmind.predictors.transformer_pp import TransformerPP
+from argmind.randomness import Randomness
 from argmind.registry import register
 
 
@@ -24,13 +26,22 @@ class CrossEntropy(Objective[TransformerPP]):
     def __init__(self, config: Config, predictor: TransformerPP) -> None:  # noqa: ARG002
         super().__init__()
         self.predictor = predictor
+        self._value = self.stage(self._mean_loss)
 
-    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> Loss:  # noqa: ARG002
+    @property
+    def repeats(self) -> bool:
+        """Always the same work."""
+        return True
+
+    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> Loss:
         """Mean loss of one batch."""
         context, target = self.predictor.task(batch)
-        logits = self.predictor.logits(self.predictor.encode(context))
-        value = self.predictor.loss(logits, target).mean()
+        value = self._value(context, target, source=generator)
         return Loss(value, {"nats": value.detach()}, target.numel())
+
+    def _mean_loss(self, context: Tensor, target: Tensor, source: Randomness) -> Tensor:  # noqa: ARG002
+        hidden = self.predictor.hidden(self.predictor.encode(context))
+        return vocabulary.token_loss(hidden, self.predictor.readout.weight, target).mean()
 
     def training_flops(self, batch: dict[str, Tensor]) -> float:
         """See :meth:`TransformerPP.training_flops`."""

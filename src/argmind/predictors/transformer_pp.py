@@ -45,6 +45,8 @@ class TransformerPP(Predictor):
         if config.tied:
             self.readout.weight = self.embedding.weight
 
+    metric = "nats"
+
     def encode(
         self, context: Tensor, first: Tensor | None = None, last_only: bool = False
     ) -> ContextState:
@@ -56,26 +58,33 @@ class TransformerPP(Predictor):
         """One more context element (B,), from the cache."""
         return self.stream.extend(state, self.embedding(elements[:, None]))
 
-    def logits(self, state: ContextState) -> Tensor:
-        """(B, P, V) logits of what the state asks."""
+    def hidden(self, state: ContextState) -> Tensor:
+        """(B, P, D) features of what the state asks, which the read-out turns into logits."""
         hidden = self.stream.hidden(state)
         assert hidden is not None  # the stream is built with its output
-        return self.readout(hidden)
+        return hidden
+
+    def logits(self, state: ContextState) -> Tensor:
+        """(B, P, V) logits of what the state asks."""
+        return self.readout(self.hidden(state))
 
     @torch.no_grad()
     def predict_from(
         self,
         state: ContextState,
-        budget: Budget,  # noqa: ARG002
+        budget: Budget,
         generator: Randomness = None,  # noqa: ARG002
     ) -> Prediction:
-        """One pass."""
+        """One pass; a budget that leaves out the score gets the largest logit, negative."""
         logits = self.logits(state)
-        wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        log_p = wide.log_softmax(-1)
-        entropy = -(log_p.exp() * log_p).sum(-1)
-        none = torch.zeros(entropy.shape, dtype=torch.long, device=entropy.device)
-        return Prediction(logits, logits, entropy, none, none + 1, ~entropy.isfinite())
+        if budget.score:
+            wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+            log_p = wide.log_softmax(-1)
+            doubt = -(log_p.exp() * log_p).sum(-1)
+        else:
+            doubt = -logits.amax(-1)
+        none = torch.zeros(doubt.shape, dtype=torch.long, device=doubt.device)
+        return Prediction(logits, logits, doubt, none, none + 1, ~doubt.isfinite())
 
     def task(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Next-token prediction."""
@@ -84,6 +93,10 @@ class TransformerPP(Predictor):
     def keep(self, state: ContextState, rows: Tensor) -> ContextState:
         """The state of some of its problems, by index."""
         return state.rows(rows)
+
+    def fixed(self, state: ContextState, capacity: int) -> ContextState:
+        """The same state in buffers of fixed size, extended in place."""
+        return self.stream.fixed(state, capacity)
 
     def _forward_flops(self, length: int) -> float:
         passed = context_flops(self.stream.transformer, length, output=True)

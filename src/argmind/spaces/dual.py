@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from argmind.kernels import vocabulary
 from argmind.registry import register
 from argmind.spaces.base import Embedding, SpaceFlops
 from argmind.spaces.text import TextSpace, VectorSpace
@@ -29,7 +30,7 @@ class DualSpace(VectorSpace):
         """The normed, projected candidate plus the expected embedding of its read-out."""
         wide = point.to(torch.promote_types(point.dtype, torch.float32))
         normed = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + 1e-5)
-        e = self.expected_embedding(self.logits(point).softmax(-1))
+        e = vocabulary.expected_embedding(point, self.read, self.seen)
         return Embedding(self.projection(normed.to(point.dtype)) + e, point)
 
     def flops(self) -> SpaceFlops:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from argmind.kernels import vocabulary
 from argmind.registry import register
 from argmind.spaces.base import Embedding, SpaceFlops
 from argmind.spaces.text import TextSpace, VectorSpace
@@ -29,7 +30,7 @@ class MirrorSpace(VectorSpace):
 
     def point(self, y: Tensor, step: int) -> Tensor:  # noqa: ARG002
         """The expected embedding e."""
-        return self.expected_embedding(self.logits(y).softmax(-1))
+        return vocabulary.expected_embedding(y, self.read, self.seen)
 
     def embed(self, point: Tensor) -> Embedding:
         """The point itself."""

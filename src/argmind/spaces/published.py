@@ -7,9 +7,10 @@ from typing import Literal
 
 from torch import Tensor
 
+from argmind.kernels import vocabulary
 from argmind.registry import register
 from argmind.spaces.base import Embedding
-from argmind.spaces.text import LogitSpace, TextSpace
+from argmind.spaces.text import LogitSpace
 
 
 @register("space", "published")
@@ -18,10 +19,14 @@ class PublishedSpace(LogitSpace):
 
     ``p = softmax(y)``; the gradient is taken with respect to p; ``y ← p − δ``, read as logits by
     the next step and by the loss. Source: Energy-Based Transformers, public text code.
+
+    The model sees of p only its expected embedding ``e = p E``, so ``∂E/∂p = ∂E/∂e Eᵀ``, and every
+    rule is linear in gradients: here the point is e, a step has D numbers, and ``move`` takes it
+    back to V. p is never kept. With ``first_step`` the point is what stands for p itself.
     """
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(TextSpace.Config):
+    class Config(LogitSpace.Config):
         candidate_embedding: Literal["own", "token"] = "own"
         #: Apply the softmax before every step, or before the first only.
         softmax: Literal["each_step", "first_step"] = "each_step"
@@ -31,14 +36,24 @@ class PublishedSpace(LogitSpace):
         self.softmax_each_step = config.softmax == "each_step"
 
     def point(self, y: Tensor, step: int) -> Tensor:
-        """The probabilities."""
-        return y.softmax(-1) if self.softmax_each_step or step == 0 else y
+        """The expected embedding of the probabilities; with ``first_step``, these."""
+        if self.softmax_each_step:
+            return vocabulary.expected_embedding(y, None, self.seen)
+        return y.softmax(-1) if step == 0 else y
 
     def embed(self, point: Tensor) -> Embedding:
         """The expected embedding."""
-        e = self.expected_embedding(point)
+        e = point if self.softmax_each_step else point.to(self.seen.dtype) @ self.seen
         return Embedding(e, e)
 
-    def move(self, y: Tensor, point: Tensor, delta: Tensor) -> Tensor:  # noqa: ARG002
-        """``p − δ``."""
-        return point - delta
+    def move(self, y: Tensor, point: Tensor, delta: Tensor) -> Tensor:
+        """``p − δ``; of a step on e, ``p − δ Eᵀ``."""
+        if not self.softmax_each_step:
+            return point - delta
+        return vocabulary.simplex_step(y, delta, self.seen)
+
+    def move_by_constant(self, y: Tensor, point: Tensor, delta: Tensor) -> Tensor:
+        """``p − δ``, where ``∂E/∂p = ∂E/∂e Eᵀ`` is a constant: so is E."""
+        if not self.softmax_each_step:
+            return point - delta
+        return vocabulary.simplex_step(y, delta, self.seen.detach())

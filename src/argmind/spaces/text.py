@@ -18,17 +18,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from argmind.config import PartConfig
-from argmind.spaces.base import Space, SpaceFlops, next_token, token_loss
+from argmind.kernels import vocabulary
+from argmind.randomness import Randomness
+from argmind.spaces.base import Space, SpaceFlops, StartKind, next_token, token_loss
 
 
 class TextSpace(Space):
     """What the geometries share: token embeddings, expected embedding, cross-entropy."""
 
     amortises = True
+    metric = "nats"
 
     @dataclass(frozen=True, kw_only=True)
     class Config(PartConfig):
@@ -65,14 +69,20 @@ class TextSpace(Space):
         """Which targets (B, S) are learnt."""
         return target != self.ignore_id
 
-    def expected_embedding(self, p: Tensor) -> Tensor:
-        """``Σ_v p_v E_v``: (..., V) → (..., D)."""
+    @property
+    def seen(self) -> Tensor:
+        """E (V, D): what the model sees of each token."""
         own = self.candidate_embedding
-        return own(p) if own is not None else p @ self.embedding.weight
+        return self.embedding.weight if own is None else own.weight.T
+
+    @property
+    def read(self) -> Tensor:
+        """W (V, D): how each token is read out."""
+        return self.embedding.weight if self.readout is None else self.readout.weight
 
     def logits(self, s: Tensor) -> Tensor:
         """``W s``: (..., D) → (..., V)."""
-        return F.linear(s, self.embedding.weight if self.readout is None else self.readout.weight)
+        return F.linear(s, self.read)
 
     @property
     def _vocabulary(self) -> float:
@@ -87,6 +97,37 @@ class TextSpace(Space):
 class LogitSpace(TextSpace):
     """Candidates with one number per token."""
 
+    @dataclass(frozen=True, kw_only=True)
+    class Config(TextSpace.Config):
+        #: ``exact``: candidates as weights are; ``compact``: in bfloat16, starting from noise that
+        #: is a function of its place (half the memory and traffic, other draws).
+        state: Literal["exact", "compact"] = "exact"
+
+    def __init__(self, config: Config, vocab_size: int, dim: int) -> None:
+        super().__init__(config, vocab_size, dim)
+        self.compact = config.state == "compact"
+
+    def start(
+        self,
+        kind: StartKind,
+        predictions: torch.Size,
+        hidden: Tensor | None,
+        noise_std: float,
+        generator: Randomness,
+        given: Tensor | None = None,
+    ) -> Tensor:
+        """See :meth:`Space.start`."""
+        if not self.compact or kind != "noise":
+            whole = super().start(kind, predictions, hidden, noise_std, generator, given)
+            return whole.to(torch.bfloat16) if self.compact else whole
+        shape = (*predictions, self.vocab_size)
+        like = self.embedding.weight
+        return vocabulary.counted_normal(shape, noise_std, generator, like, torch.bfloat16)
+
+    def loss(self, y: Tensor, target: Tensor) -> Tensor:
+        """Cross-entropy (B, N, S)."""
+        return vocabulary.token_loss(y, None, _of_every(y, target))
+
     def feature_shape(self) -> tuple[int, ...]:
         """(V,)."""
         return (self.vocab_size,)
@@ -96,7 +137,7 @@ class LogitSpace(TextSpace):
         return self.logits(hidden)
 
     def flops(self) -> SpaceFlops:
-        """The expected embedding, 2 V D."""
+        """The expected embedding, 2 V D; its gradient's way back to V tokens costs the same."""
         one = self._vocabulary
         return SpaceFlops(start=one, embed=one, entry=one)
 
@@ -119,3 +160,12 @@ class VectorSpace(TextSpace):
     def decode(self, y: Tensor) -> Tensor:
         """``W s``."""
         return self.logits(y)
+
+    def loss(self, y: Tensor, target: Tensor) -> Tensor:
+        """Cross-entropy (B, N, S) of the read-out; logits are not kept where they are many."""
+        return vocabulary.token_loss(y, self.read, _of_every(y, target))
+
+
+def _of_every(y: Tensor, target: Tensor) -> Tensor:
+    """Targets (B, S) for each of N candidates."""
+    return target[:, None].expand(y.shape[:-1])

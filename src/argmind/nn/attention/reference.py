@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from argmind.config import PartConfig
+from argmind.kernels.attention.problem import Limits
 from argmind.nn.attention.base import CandidateAttention
 from argmind.registry import register
 
@@ -27,14 +28,15 @@ class ReferenceAttention(CandidateAttention):
         super().__init__()
 
     def forward(
-        self, q: Tensor, own_k: Tensor, own_v: Tensor, keys: Tensor, values: Tensor, visible: Tensor
+        self, q: Tensor, own_k: Tensor, own_v: Tensor, keys: Tensor, values: Tensor, limits: Limits
     ) -> Tensor:
         """See :class:`CandidateAttention`."""
         batch, heads, rows, dim = q.shape
         kv_heads = keys.shape[1]
         grouped = q.reshape(batch, kv_heads, heads // kv_heads, rows, dim) * dim**-0.5
         scores = grouped @ keys[:, :, None].transpose(-1, -2)
-        scores = scores.masked_fill(~visible[:, None, None], float("-inf"))
+        visible = limits.mask(rows, keys.shape[2])[:, None, None]
+        scores = scores.masked_fill(~visible, float("-inf"))
         own = (grouped * own_k[:, :, None]).sum(-1, keepdim=True)
         joined = torch.cat([scores, own], dim=-1)
         wide = torch.promote_types(q.dtype, torch.float32)

@@ -1,0 +1,1 @@
+"""Fused forms of what costs most, each with a plain PyTorch form that computes the same."""

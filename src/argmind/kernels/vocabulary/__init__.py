@@ -1,0 +1,96 @@
+"""The vocabulary step: what is done with numbers per token, without keeping them.
+
+Shapes: any leading axes, V tokens, D features. Each function chooses by size: few numbers are
+cheaper to keep, and go through plain PyTorch (:mod:`reference`), many are computed a chunk at a
+time and again for the derivatives. Both are differentiable twice. Under autocast matrix operands
+are cast as linear layers cast theirs; statistics are float32 at least.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from argmind.kernels.vocabulary import reference, whole
+from argmind.kernels.vocabulary.chunks import fits, loss_fits, unaligned
+from argmind.kernels.vocabulary.expected import EXPECTED
+from argmind.kernels.vocabulary.loss import LOSS
+from argmind.kernels.vocabulary.noise import counted_normal
+from argmind.kernels.vocabulary.simplex import SIMPLEX_STEP
+
+__all__ = ["counted_normal", "expected_embedding", "simplex_step", "token_loss"]
+
+
+def expected_embedding(s: Tensor, readout: Tensor | None, embedding: Tensor) -> Tensor:
+    """``softmax(s Wᵀ) E`` (..., D): of vectors (..., D) with a read-out W, or of logits (..., V).
+
+    Cost with N rows, in products of 2·N·V·D FLOPs: 2, backward 5, second 8 (less what is not
+    needed); logits: 1, 2, 4.
+    """
+    if fits(s[..., 0].numel(), len(embedding)):
+        if readout is not None and unaligned(s, len(embedding)):
+            return whole.expected_embedding(s, readout, embedding)
+        return reference.expected_embedding(s, readout, embedding)
+    s, readout, embedding = _operands(s, readout, embedding)
+    e = _expected(_flat(s), readout, embedding)
+    return e.to(embedding.dtype).view(*s.shape[:-1], embedding.shape[1])
+
+
+def token_loss(s: Tensor, readout: Tensor | None, target: Tensor) -> Tensor:
+    """Cross-entropy in nats (...): of vectors (..., D) with a read-out, or of logits (..., V).
+
+    Targets are tokens: anything else is an error, or no number.
+    Cost, in products of 2·N·V·D FLOPs: 1, backward 3, second 6; of logits none.
+    """
+    vocabulary = s.shape[-1] if readout is None else len(readout)
+    if loss_fits(target.numel(), vocabulary, s.device):
+        if readout is not None and unaligned(s, vocabulary):
+            return whole.token_loss(s, readout, target)
+        return reference.token_loss(s, readout, target)
+    if readout is not None:
+        s, readout, _ = _operands(s, readout, readout)
+    return _loss(_flat(s), readout, target.flatten()).view(target.shape)
+
+
+def simplex_step(y: Tensor, delta: Tensor, embedding: Tensor) -> Tensor:
+    """``softmax(y) − δ Eᵀ`` (..., V) as y's type: a step δ (..., D) on the expected embedding.
+
+    Cost, in products of 2·N·V·D FLOPs: 1, backward 2.
+    """
+    if fits(y[..., 0].numel(), len(embedding)):
+        return reference.simplex_step(y, delta, embedding)
+    delta, _, embedding = _operands(delta, embedding, embedding)
+    return _step(_flat(y), _flat(delta), embedding).view(y.shape)
+
+
+@torch.compiler.allow_in_graph
+def _expected(s: Tensor, readout: Tensor | None, embedding: Tensor) -> Tensor:
+    return EXPECTED(s, readout, embedding)
+
+
+@torch.compiler.allow_in_graph
+def _loss(s: Tensor, readout: Tensor | None, target: Tensor) -> Tensor:
+    return LOSS(s, readout, target)
+
+
+@torch.compiler.allow_in_graph
+def _step(y: Tensor, delta: Tensor, embedding: Tensor) -> Tensor:
+    return SIMPLEX_STEP(y, delta, embedding)
+
+
+def _flat(x: Tensor) -> Tensor:
+    """Rows (T, …) whose features lie side by side."""
+    flat = x.reshape(-1, x.shape[-1])
+    return flat if flat.stride(-1) == 1 else flat.contiguous()
+
+
+def _operands(
+    s: Tensor, readout: Tensor | None, embedding: Tensor
+) -> tuple[Tensor, Tensor | None, Tensor]:
+    """Matrix operands in one type, autocast's where it is on; logits keep theirs."""
+    kind = s.device.type
+    if torch.is_autocast_enabled(kind) and embedding.dtype != torch.float64:
+        embedding = embedding.to(torch.get_autocast_dtype(kind))
+    if readout is None:
+        return s, None, embedding
+    return s.to(embedding.dtype), readout.to(embedding.dtype), embedding

@@ -1,0 +1,106 @@
+"""Rows in chunks: how many at a time, their buffers, and their matrix products.
+
+Within a chunk the vocabulary is padded to a multiple of 64: matrix products over an odd number of
+tokens run at a sixth of the speed on a GPU. Padding holds zeros wherever it is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+#: Up to so many numbers (rows × vocabulary) plain PyTorch keeps them all: with 2²⁵ it is twice as
+#: fast on an H200, where many small kernels wait for the host.
+WHOLE_NUMBERS = 2**26
+#: A compiled loss keeps its logits once, in 1 GiB of bfloat16 at most, and is then faster too.
+WHOLE_COMPILED_LOSS_NUMBERS = 2**29
+#: So many numbers are held at a time beyond that: fewer are slower, more gain little.
+CHUNK_NUMBERS = 2**27
+
+_MULTIPLE = 64
+
+
+def fits(rows: int, vocabulary: int) -> bool:
+    """Are so many rows of a vocabulary few enough to keep?"""
+    return rows * vocabulary <= WHOLE_NUMBERS
+
+
+def loss_fits(rows: int, vocabulary: int, device: torch.device) -> bool:
+    """The same for nothing but a loss."""
+    compiled = device.type == "cuda" and torch.compiler.is_compiling()
+    most = max(WHOLE_NUMBERS, WHOLE_COMPILED_LOSS_NUMBERS) if compiled else WHOLE_NUMBERS
+    return rows * vocabulary <= most
+
+
+def unaligned(x: Tensor, vocabulary: int) -> bool:
+    """Would products over so many tokens be slow?"""
+    return x.is_cuda and padded(vocabulary) != vocabulary
+
+
+def chunks(rows: int, vocabulary: int) -> Iterator[slice]:
+    """All rows in order, about ``CHUNK_NUMBERS`` numbers at a time."""
+    most = max(1, CHUNK_NUMBERS // max(1, vocabulary))
+    if most > _MULTIPLE:
+        most -= most % _MULTIPLE
+    for first in range(0, rows, most):
+        yield slice(first, min(first + most, rows))
+
+
+def wide(dtype: torch.dtype) -> torch.dtype:
+    """The type of statistics: float32 at least."""
+    return torch.promote_types(dtype, torch.float32)
+
+
+def padded(vocabulary: int) -> int:
+    """So many columns has a buffer."""
+    return -(-vocabulary // _MULTIPLE) * _MULTIPLE
+
+
+def buffer(like: Tensor, vocabulary: int, dtype: torch.dtype) -> Tensor:
+    """Room for (rows, padded V), as many rows as ``like`` has."""
+    return like.new_empty((len(like), padded(vocabulary)), dtype=dtype)
+
+
+def padded_weight(weight: Tensor) -> Tensor:
+    """(padded V, D)."""
+    missing = padded(len(weight)) - len(weight)
+    return F.pad(weight, (0, 0, 0, missing)) if missing else weight
+
+
+def product(a: Tensor, b: Tensor, dtype: torch.dtype) -> Tensor:
+    """``a @ b`` of equal types as ``dtype``, rounded once."""
+    if dtype == a.dtype:
+        return a @ b
+    if a.is_cuda and dtype == torch.float32:
+        return torch.mm(a, b, out_dtype=dtype)
+    return (a @ b).to(dtype)
+
+
+def into_vocabulary(a: Tensor, weight: Tensor) -> Tensor:
+    """``a weightᵀ``: (rows, D) and (V, D) → (rows, V)."""
+    return a.to(weight.dtype) @ weight.T
+
+
+def total_like(weight: Tensor) -> Tensor:
+    """Zeros (padded V, D) in which a weight's gradient is summed."""
+    return weight.new_zeros((padded(len(weight)), weight.shape[1]), dtype=wide(weight.dtype))
+
+
+def add_outer(total: Tensor, a: Tensor, b: Tensor, sign: int = 1) -> None:
+    """``total += sign · aᵀ b``: (rows, V) and (rows, D) onto a (V, D) of their type or a wider."""
+    if total.dtype == a.dtype:
+        total.addmm_(a.T, b, alpha=sign)
+    elif total.is_cuda and total.dtype == torch.float32:
+        torch.addmm(total, a.T, b, alpha=sign, out_dtype=total.dtype, out=total)
+    else:
+        total.add_(a.T @ b, alpha=sign)
+
+
+def summed(total: Tensor | None, weight: Tensor | None) -> Tensor | None:
+    """A sum in the shape and type of its weight."""
+    if total is None or weight is None:
+        return None
+    return total[: len(weight)].to(weight.dtype)
