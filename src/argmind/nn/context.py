@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from argmind.kernels.attention.problem import Limits
+from argmind.nn.cache import Fixed, Growing, Room, with_room
 from argmind.nn.conditioning.base import Conditioning
 from argmind.nn.position import Rotation, rotation
 from argmind.nn.self_attention import KeysValues
@@ -30,6 +32,13 @@ class Encoded:
         cache = [KeysValues(layer.keys[index], layer.values[index]) for layer in self.cache]
         return Encoded(cache, None if self.hidden is None else self.hidden[index])
 
+    def with_room(self, capacity: int) -> Encoded:
+        """The same in buffers of ``capacity`` rows."""
+        cache = [
+            KeysValues(*(with_room(x, capacity, axis=2) for x in layer)) for layer in self.cache
+        ]
+        return Encoded(cache, self.hidden)
+
 
 @dataclass
 class ContextState:
@@ -37,15 +46,28 @@ class ContextState:
 
     ``first`` (B,): the first real row of a left-padded context (None: no padding).
     ``after`` (B, P): the context row that each prediction follows.
-    ``encoded``: filled per landscape on first use, with a graph if there was one when the context
-    was given: a thinking step at inference enables gradients for its candidates alone.
+    ``encoded``: filled per landscape by :meth:`ContextStream.encoded`.
+    ``room``: what the context grows in.
     """
 
     context: Tensor  # (B, S, D)
     first: Tensor | None
     after: Tensor
+    room: Room
     encoded: dict[int, Encoded] = field(default_factory=dict)
-    graph: bool = field(default_factory=torch.is_grad_enabled)
+
+    def refill(self, state: ContextState) -> None:
+        """Write another state of as many problems into the buffers of this fixed one."""
+        assert isinstance(self.room, Fixed)
+        pairs = [(self.context, state.context, 1)]
+        for landscape, encoded in self.encoded.items():
+            for mine, other in zip(encoded.cache, state.encoded[landscape].cache, strict=True):
+                pairs += [(a, b, 2) for a, b in zip(mine, other, strict=True)]
+        for buffer, rows, axis in pairs:
+            buffer.narrow(axis, 0, rows.shape[axis]).copy_(rows)
+        if self.first is not None and state.first is not None:
+            self.first.copy_(state.first)
+        self.room.place.fill_(state.context.shape[1])
 
     def rows(self, index: Tensor) -> ContextState:
         """Some of the problems, with their caches."""
@@ -57,6 +79,7 @@ class ContextState:
             first=first,
             after=self.after[index],
             encoded=encoded,
+            room=self.room.another(),
         )
 
 
@@ -80,28 +103,48 @@ class ContextStream(nn.Module):
         batch, rows = context.shape[:2]
         if after is None:
             after = torch.arange(rows, device=context.device).expand(batch, rows)
-        return ContextState(context, first, after)
+        return ContextState(context, first, after, Growing())
 
+    @torch.no_grad()
     def extend(self, state: ContextState, rows: Tensor) -> ContextState:
         """Append one context row (B, 1, D), which the next prediction follows; uses the cache."""
-        after = torch.full_like(state.after[:, :1], state.context.shape[1])
-        context = torch.cat([state.context, rows], dim=1)
+        if isinstance(state.room, Fixed):
+            after = state.room.place.expand(len(state.after), 1)
+        else:
+            after = torch.full_like(state.after[:, :1], state.context.shape[1])
+        context = state.room.append("context", state.context, rows, 1)
         longer = replace(state, context=context, after=after, encoded={})
         for landscape, encoded in state.encoded.items():
-            longer.encoded[landscape] = self._continue(longer, landscape, encoded)
+            longer.encoded[landscape] = self._continue(longer, landscape, encoded, rows)
         return longer
+
+    def fixed(self, state: ContextState, capacity: int) -> ContextState:
+        """The same state in buffers for ``capacity`` rows, which are then extended in place.
+
+        ``room.place`` is the row to be written next: whoever extends moves it on. What has been
+        encoded so far is all there will be: every landscape that is asked for must be among it.
+        """
+        place = torch.full((1,), state.context.shape[1], device=state.after.device)
+        encoded = {
+            landscape: one.with_room(capacity + self.lead(landscape))
+            for landscape, one in state.encoded.items()
+        }
+        context = with_room(state.context, capacity, axis=1)
+        return replace(state, context=context, encoded=encoded, room=Fixed(place))
 
     def encoded(self, state: ContextState, step: int) -> Encoded:
         """The context as this step's landscape sees it; computed at most once per landscape."""
         per_step = self.conditioning.encode_per_step
         landscape = self.conditioning.landscape(step) if per_step else 0
         if landscape not in state.encoded:
-            with torch.set_grad_enabled(state.graph):
-                state.encoded[landscape] = self._begin(state, landscape)
+            state.encoded[landscape] = self._begin(state, landscape)
         return state.encoded[landscape]
 
     def hidden(self, state: ContextState) -> Tensor | None:
-        """Stream output after each prediction's row (B, P, D), by the first landscape."""
+        """Stream output after each prediction's row (B, P, D), by the first landscape.
+
+        Of a context that was extended only the last row's is known: nothing else is asked.
+        """
         hidden = self.encoded(state, 0).hidden
         if hidden is None or state.after.shape[1] == hidden.shape[1]:
             return hidden
@@ -120,11 +163,7 @@ class ContextStream(nn.Module):
 
     def visible(self, state: ContextState, after: Tensor, lead: int) -> Tensor:
         """Which context rows each row of ``after`` (B, R) sees: (B, R, lead + S) bool."""
-        keys = torch.arange(state.context.shape[1], device=after.device)
-        visible = keys <= after[..., None]
-        if state.first is not None:
-            visible = visible & (keys >= state.first[:, None, None])
-        return F.pad(visible, (lead, 0), value=True)
+        return Limits(after, state.first, lead).mask_of(after, lead + state.context.shape[1])
 
     def _begin(self, state: ContextState, landscape: int) -> Encoded:
         """Encode a whole context."""
@@ -149,20 +188,23 @@ class ContextStream(nn.Module):
         )
         return Encoded(cache, hidden[:, lead:] if hidden is not None else None)
 
-    def _continue(self, state: ContextState, landscape: int, past: Encoded) -> Encoded:
+    def _continue(self, state: ContextState, landscape: int, past: Encoded, row: Tensor) -> Encoded:
         """Encode the last row of a context whose other rows are cached."""
         rows, lead = state.after[:, :1], self.lead(landscape)
-        hidden, cache = self.transformer.context(
-            state.context[:, -1:],
+
+        taking = [
+            state.room.taking((landscape, layer), seen, lead)
+            for layer, seen in enumerate(past.cache)
+        ]
+        hidden, _ = self.transformer.context(
+            row,
             self.turn(rows + lead, state.first),
             self.visible(state, rows, lead)[:, None],
-            past=past.cache,
+            append=taking.__getitem__,
             modulation=self.modulation(landscape),
             output=past.hidden is not None,
         )
-        if hidden is not None and past.hidden is not None:
-            hidden = torch.cat([past.hidden, hidden], dim=1)
-        return Encoded(cache, hidden)
+        return Encoded([one.seen for one in taking], hidden)
 
     def modulation(self, step: int) -> ModulationOf:
         """Per-layer modulation at this step."""

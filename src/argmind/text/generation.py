@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from argmind.errors import UserError
 from argmind.predictors.base import Prediction, Predictor
+from argmind.predictors.decoding import Decoder, Decoding, decoder_for
 from argmind.thinking.budget import Budget
 
 
@@ -50,6 +50,7 @@ def generate(
     end_id: int,
     context_tokens: int,
     known_ids: int | None = None,
+    decoding: Decoding | None = None,
 ) -> Iterator[Step]:
     """Continue every prompt until its end token or ``max_tokens``.
 
@@ -57,33 +58,36 @@ def generate(
     own, so that a row of a batch and a batch of one give the same tokens. A finished sequence
     leaves the batch. When the context is full, its newer half is encoded anew. Ids from
     ``known_ids`` on are never chosen: a model may have more of them than its tokenizer.
+    ``decoding`` says how it is carried out.
 
     Raises:
         UserError: an empty prompt, or one longer than the model's context; a prediction diverged.
     """
     _check(prompts, context_tokens)
-    device = next(predictor.parameters()).device
+    longest = max(len(prompt) for prompt in prompts)
+    capacity = min(context_tokens, longest + sampling.max_tokens)
+    decoder = decoder_for(predictor, budget, capacity, decoding or Decoding())
+    device = decoder.device
     tokens, first = _left_padded(prompts, device)
     rows = torch.arange(len(prompts), device=device)
     # The same stream for every prompt: what stands beside it must not matter.
     generators = [torch.Generator(device).manual_seed(sampling.seed) for _ in prompts]
-    with torch.no_grad():
-        state = predictor.encode(tokens, first, last_only=True)
-        for index in range(sampling.max_tokens):
-            drawing = [generators[row] for row in rows.tolist()]
-            prediction = predictor.predict_from(state, budget, drawing)
-            _refuse_diverged(prediction)
-            chosen = sample(prediction.output[:, -1, :known_ids], sampling, drawing)
-            yield Step(rows, chosen, prediction)
-            going = (chosen != end_id).nonzero()[:, 0]
-            if not len(going) or index + 1 == sampling.max_tokens:
-                return
-            rows, chosen = rows[going], chosen[going]
-            tokens = torch.cat([tokens[going], chosen[:, None]], dim=1)
-            if len(going) < len(drawing):
-                state = predictor.keep(state, going)
-            first = first[going] if first is not None else None
-            state, tokens, first = _grow(predictor, state, tokens, first, context_tokens)
+    decoder.begin(tokens, first)
+    for index in range(sampling.max_tokens):
+        drawing = [generators[row] for row in rows.tolist()]
+        prediction = decoder.predict(drawing)
+        _refuse_diverged(prediction)
+        chosen = sample(prediction.output[:, -1, :known_ids], sampling, drawing)
+        yield Step(rows, chosen, prediction)
+        going = (chosen != end_id).nonzero()[:, 0]
+        if not len(going) or index + 1 == sampling.max_tokens:
+            return
+        rows, chosen = rows[going], chosen[going]
+        tokens = torch.cat([tokens[going], chosen[:, None]], dim=1)
+        if len(going) < len(drawing):
+            decoder.keep(going)
+        first = first[going] if first is not None else None
+        tokens, first = _grow(decoder, tokens, first, context_tokens)
 
 
 def sample(logits: Tensor, sampling: Sampling, generators: Sequence[torch.Generator]) -> Tensor:
@@ -105,16 +109,18 @@ def sample(logits: Tensor, sampling: Sampling, generators: Sequence[torch.Genera
 
 
 def _grow(
-    predictor: Predictor, state: Any, tokens: Tensor, first: Tensor | None, context_tokens: int
-) -> tuple[Any, Tensor, Tensor | None]:
-    """The state one token on; a full context is cut to its newer half."""
+    decoder: Decoder, tokens: Tensor, first: Tensor | None, context_tokens: int
+) -> tuple[Tensor, Tensor | None]:
+    """Take the newest token into the context; one that is full is cut to its newer half."""
     if tokens.shape[1] <= context_tokens:
-        return predictor.extend(state, tokens[:, -1]), tokens, first
+        decoder.extend(tokens[:, -1])
+        return tokens, first
     cut = tokens.shape[1] - max(1, context_tokens // 2)
     tokens = tokens[:, cut:]
     if first is not None:
         first = (first - cut).clamp(min=0)
-    return predictor.encode(tokens, first, last_only=True), tokens, first
+    decoder.begin(tokens, first)
+    return tokens, first
 
 
 def _left_padded(
