@@ -45,7 +45,7 @@ def test_help_has_an_example_and_comes_at_once(verb, tmp_path):
 
 def test_help_shows_defaults():
     text = " ".join(cli("eval", "--help").out.split())
-    assert "sequences at a time (default: 8)" in text
+    assert "samples at a time (default: 8)" in text
     assert "draws (default: 0)" in text
     assert "default: None" not in text
     assert "default: []" not in cli("train", "--help").out

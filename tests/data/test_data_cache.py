@@ -138,7 +138,7 @@ def test_a_damaged_record_is_reported(caplog, damage):
 
 
 def test_large_files_are_digested_on_request_only(monkeypatch, caplog):
-    monkeypatch.setattr(cache_module, "DIGEST_ALWAYS_BYTES", 0)
+    monkeypatch.setattr("argmind.data.sealed.DIGEST_ALWAYS_BYTES", 0)
     source = open_source(TEXTS)
     made = cached_tokens(source, BYTE)
     raw = bytearray(made.path.read_bytes())

@@ -38,7 +38,7 @@ def error_of(spec, field="text"):
 
 
 def test_the_registered_sources():
-    assert registry.names("source") == ["files", "hf", "python", "texts"]
+    assert registry.names("source") == ["files", "hf", "problems", "python", "texts"]
 
 
 @pytest.mark.parametrize("name", ["story.txt", "story.md", "STORY.TXT"])

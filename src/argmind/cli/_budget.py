@@ -76,11 +76,9 @@ def budgets_of(args: argparse.Namespace, predictor: Predictor) -> list[Budget]:
     return _checked(asked, predictor)
 
 
-def _checked(budgets: list[Budget], predictor: Any) -> list[Budget]:
-    # Before any of them is measured; predictors that do not think take any budget.
-    if predictor.thinks:
-        for budget in budgets:
-            predictor.thinker.check(budget)
+def _checked(budgets: list[Budget], predictor: Predictor) -> list[Budget]:
+    for budget in budgets:  # before any of them is measured
+        predictor.check(budget)
     return budgets
 
 

@@ -11,7 +11,7 @@ import torch
 
 from argmind.assembly import build_objective
 from argmind.cli._measure import plain_interval, plain_row
-from argmind.eval.budgets import Measured
+from argmind.eval.budgets import MeasuredText
 from argmind.eval.curves import Axis, HeldOutCurve, largest_common, read_curve, seconds_at
 from argmind.eval.statistics import Interval, verdict
 from argmind.text.run import TextRun
@@ -28,14 +28,14 @@ class Contender:
 
     name: str
     run: TextRun
-    rows: list[Measured]
+    rows: list[MeasuredText]
     curve: HeldOutCurve
     costs: dict[Axis, float]  # of the checkpoint that was measured
 
     @property
-    def trained(self) -> Measured:
+    def trained(self) -> MeasuredText:
         """Its row as trained: the trained steps and one candidate, or else the first."""
-        steps = self.run.run.recipe.thinking.steps if self.run.predictor.thinks else 0
+        steps = self.run.predictor.trained_steps
         as_trained = (r for r in self.rows if r.steps == steps and r.budget.candidates == 1)
         return next(as_trained, self.rows[0])
 
@@ -60,7 +60,7 @@ class Contender:
         }
 
 
-def contender(run: TextRun, rows: list[Measured]) -> Contender:
+def contender(run: TextRun, rows: list[MeasuredText]) -> Contender:
     """A run with what it cost up to the checkpoint that was measured."""
     recipe, step = run.run.recipe, run.run.step
     tokens = recipe.training.batch_size * run.context_tokens

@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 
 from argmind.cli._runs import HeldOut
-from argmind.eval.budgets import Measured, measure
+from argmind.eval.budgets import Measured, MeasuredText, measure, with_bytes
 from argmind.eval.statistics import Interval, perplexity, spearman
 from argmind.text.run import TextRun
 from argmind.thinking.budget import Budget
@@ -18,22 +18,21 @@ from argmind.thinking.budget import Budget
 
 def measured(
     run: TextRun, data: HeldOut, budgets: Sequence[Budget], args: argparse.Namespace
-) -> list[Measured]:
+) -> list[MeasuredText]:
     """One row per budget, on the same text with the same draws."""
     total = data.sequences
     with args.screen.counting("measuring", total * len(budgets)) as done:
-        return measure(
+        rows = measure(
             run.run.predictor,
             data.batches,
             budgets,
-            bytes_per_token=data.bytes_per_token,
-            trained_steps=run.run.recipe.thinking.steps,
             seed=args.seed,
             progress=lambda index, samples: done(index * total + samples),
         )
+    return with_bytes(rows, data.bytes_per_token)
 
 
-def plain_row(row: Measured) -> dict[str, Any]:
+def plain_row(row: MeasuredText) -> dict[str, Any]:
     """A row for ``--json``."""
     return {
         "steps": row.steps,
@@ -45,7 +44,7 @@ def plain_row(row: Measured) -> dict[str, Any]:
         "mean_steps": float(row.evaluation.steps.mean()),
         "ms_per_token": row.ms_per_prediction,
         "energy": plain_interval(row.energy),
-        "energy_loss_rank_correlation": _rank_correlation(row),
+        "energy_loss_rank_correlation": rank_correlation(row),
         "diverged": row.diverged,
     }
 
@@ -55,7 +54,9 @@ def plain_interval(interval: Interval) -> dict[str, float | None]:
     return interval._asdict()
 
 
-def budget_table(labelled: Sequence[tuple[str, Measured]], title: str, nats: bool = True) -> Table:
+def budget_table(
+    labelled: Sequence[tuple[str, MeasuredText]], title: str, nats: bool = True
+) -> Table:
     """A line per budget; ranges stand under their figures.
 
     ``nats``: with what is told per token; it means nothing between tokenizers.
@@ -86,7 +87,7 @@ def budget_table(labelled: Sequence[tuple[str, Measured]], title: str, nats: boo
         cells += [ranged(row.bits_per_byte)]
         cells += [f"{perplexity(row.nats.value):,.1f}"] if nats and not names else []
         cells += [f"{row.nfe:.1f}", f"{row.ms_per_prediction:.3f}", f"{row.energy.value:.3f}"]
-        table.add_row(*cells, f"{_rank_correlation(row):.2f}")
+        table.add_row(*cells, f"{rank_correlation(row):.2f}")
     return table
 
 
@@ -109,5 +110,6 @@ def say_diverged(rows: Sequence[Measured], args: argparse.Namespace) -> None:
             )
 
 
-def _rank_correlation(row: Measured) -> float:
+def rank_correlation(row: Measured) -> float:
+    """Spearman's ρ of energies and losses: do low energies mean good answers?"""
     return spearman(row.evaluation.energies, row.evaluation.losses)

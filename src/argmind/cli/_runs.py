@@ -1,4 +1,4 @@
-"""Options that name a run and text to measure it on, and what they open."""
+"""Options that name a run and data to measure it on, and what they open."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from argmind.cli._screen import Screen
     from argmind.data.base import Batch
     from argmind.data.datasets.text import TextData
+    from argmind.image.run import ImageRun
+    from argmind.runs import LoadedRun
     from argmind.text.run import TextRun
 
 
@@ -31,27 +33,97 @@ def add_held_out(parser: Parser) -> None:
     parser.add_argument(
         "--data",
         metavar="PATH",
-        help="text to measure on: file, folder, glob, hf:NAME or python; without it, or where it "
-        "is what the run was trained on, the part that the run held out",
-    )
-    parser.add_argument("--field", default="text", help="where the text stands in records")
-    parser.add_argument(
-        "--limit", type=whole(1), default=256, metavar="N", help="sequences to measure on, at most"
+        help="data to measure on: file, folder, glob, hf:NAME, python (text) or digits (images); "
+        "without it, or where it is what the run was trained on, the part that the run held out",
     )
     parser.add_argument(
-        "--batch-size", type=whole(1), default=8, metavar="B", help="sequences at a time"
+        "--field", metavar="F", help="where text or image stands in records; else as in training"
+    )
+    parser.add_argument(
+        "--limit", type=whole(1), default=256, metavar="N", help="samples to measure on, at most"
+    )
+    parser.add_argument(
+        "--batch-size", type=whole(1), default=8, metavar="B", help="samples at a time"
     )
     parser.add_argument("--seed", type=whole(0), default=0, help="of the thinking's own draws")
 
 
-def open_run(run: str, args: argparse.Namespace) -> TextRun:
-    """The run with the checkpoint and on the device that the options name."""
-    from argmind.text.run import load_text_run
+def add_task(parser: Parser) -> None:
+    """``--set``, of what images are made into."""
+    parser.add_argument(
+        "--set",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="data.task.X=VALUE",
+        help="images: measure on another task than trained, such as data.task.level=1.0",
+    )
 
-    opened = load_text_run(run, which=args.which, device=args.device)
+
+def refuse_task(args: argparse.Namespace) -> None:
+    """Where there is no task to change.
+
+    Raises:
+        UserError: ``--set`` was given.
+    """
+    if args.set:
+        raise UserError("--set changes the task of image runs, and this is a run on text.")
+
+
+def open_run(run: str, args: argparse.Namespace) -> TextRun | ImageRun:
+    """The run with the checkpoint and on the device that the options name.
+
+    Raises:
+        UserError: no such run, or one on data of another kind.
+    """
+    from argmind.api import load
+    from argmind.image.run import ImageRun
+    from argmind.text.run import TextRun
+
+    opened = load(run, which=args.which, device=args.device)
+    if not isinstance(opened, (TextRun, ImageRun)):
+        raise UserError(f"{run} is a run on {_kind(opened)}; this is for runs on text or images.")
     for note in opened.run.notes:
         args.screen.note(note)
     return opened
+
+
+def open_text_run(run: str, args: argparse.Namespace) -> TextRun:
+    """A run on text, as :func:`open_run`.
+
+    Raises:
+        UserError: it is a run on something else.
+    """
+    from argmind.text.run import TextRun
+
+    opened = open_run(run, args)
+    if not isinstance(opened, TextRun):
+        raise UserError(
+            f"{run} is a run on {_kind(opened.run)}, which reads no text. `argmind denoise` and "
+            "`argmind sample` are for images."
+        )
+    return opened
+
+
+def open_image_run(run: str, args: argparse.Namespace) -> ImageRun:
+    """A run on images, as :func:`open_run`.
+
+    Raises:
+        UserError: it is a run on something else.
+    """
+    from argmind.image.run import ImageRun
+
+    opened = open_run(run, args)
+    if not isinstance(opened, ImageRun):
+        raise UserError(
+            f"{run} is a run on {_kind(opened.run)}, which takes no images. `argmind generate` and "
+            "`argmind think` are for text."
+        )
+    return opened
+
+
+def _kind(run: LoadedRun) -> str:
+    return run.recipe.data.part_name
 
 
 @dataclass(frozen=True)
@@ -80,7 +152,7 @@ def held_out(run: TextRun, args: argparse.Namespace) -> HeldOut:
         UserError: there is no such text, it is too short, or it is not what the run was trained on.
     """
     config = run.run.recipe.data
-    own = args.data is None or _same(args.data, config.source)  # type: ignore[attr-defined]
+    own = is_own(args.data, config)
     opened = _own if own else _named
     batches, name = opened(run, args)
     targets = [batch["tokens"][:, 1:] for batch in batches]
@@ -88,16 +160,18 @@ def held_out(run: TextRun, args: argparse.Namespace) -> HeldOut:
     return HeldOut(name, batches, read_bytes / sum(target.numel() for target in targets))
 
 
-def _same(given: str, source: str) -> bool:
-    """Whether both name one thing: training text is no text to measure on."""
-    return given == source or Path(given).resolve() == Path(source).resolve()
+def is_own(given: str | None, config: Any) -> bool:
+    """Is nothing named, or what the run was trained on? That is no data to measure on."""
+    if given is None or given == config.source:
+        return True
+    return Path(given).resolve() == Path(config.source).resolve()
 
 
 def _own(run: TextRun, args: argparse.Namespace) -> tuple[list[Batch], str]:
     recipe = run.run.recipe
     config: Any = recipe.data
     try:
-        data: TextData = _reading(
+        data: TextData = reading(
             args.screen,
             lambda progress: config.build(
                 seed=recipe.training.seed, tokenizer=run.tokenizer, progress=progress
@@ -105,21 +179,31 @@ def _own(run: TextRun, args: argparse.Namespace) -> tuple[list[Batch], str]:
         )
     except UserError as error:
         raise UserError(f"{error} Name text to measure on with --data.") from error
-    if data.fingerprint != run.run.data_fingerprint:
-        raise UserError(
-            f"what {run.run.folder} held out of its data is not known: '{config.source}' is not "
-            "the text that it was trained on. Name text to measure on with --data."
-        )
+    require_same(data, run.run)
     name = config.eval_source or f"the held-out part of {config.source}"
     return list(data.evaluation(args.batch_size, args.limit)), name
+
+
+def require_same(data: Any, run: LoadedRun) -> None:
+    """Refuse data that is not what the run was trained on: what of it was held out is not known.
+
+    Raises:
+        UserError: it is other data.
+    """
+    if data.fingerprint != run.data_fingerprint:
+        source = getattr(run.recipe.data, "source", "")
+        raise UserError(
+            f"what {run.folder} held out of its data is not known: '{source}' is not the data that "
+            "it was trained on. Name data to measure on with --data."
+        )
 
 
 def _named(run: TextRun, args: argparse.Namespace) -> tuple[list[Batch], str]:
     from argmind.data.sources import open_source
     from argmind.data.windows import evaluation_windows
 
-    source = open_source(args.data, args.field)
-    windows = _reading(
+    source = open_source(args.data, args.field or getattr(run.run.recipe.data, "field"))  # noqa: B009
+    windows = reading(
         args.screen,
         lambda progress: evaluation_windows(
             source, run.tokenizer, run.context_tokens, progress=progress
@@ -128,6 +212,7 @@ def _named(run: TextRun, args: argparse.Namespace) -> tuple[list[Batch], str]:
     return list(windows.batches(args.batch_size, args.limit)), source.name
 
 
-def _reading(screen: Screen, read: Callable[[Any], Any]) -> Any:
-    with screen.reading() as progress:
+def reading(screen: Screen, read: Callable[[Any], Any], what: str = "text") -> Any:
+    """What ``read`` returns, given a bar for its progress."""
+    with screen.reading(what) as progress:
         return read(progress)

@@ -13,7 +13,14 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from argmind.data.base import Progress as DataProgress
 
@@ -69,25 +76,28 @@ class Screen:
             show(self.out)
 
     @contextmanager
-    def reading(self) -> Generator[DataProgress | None]:
-        """A bar for data being read and tokenised; it shows once there is something to do."""
+    def reading(self, what: str = "text") -> Generator[DataProgress | None]:
+        """A bar for data being read; it shows once there is something to do.
+
+        Text is counted in bytes, anything else in samples.
+        """
         if not self.live:
             yield None
             return
         bar = Progress(
-            TextColumn("reading text"),
+            TextColumn(f"reading {what}"),
             BarColumn(),
-            DownloadColumn(),
+            DownloadColumn() if what == "text" else MofNCompleteColumn(),
             TimeRemainingColumn(),
             console=self.err,
             transient=True,
         )
 
-        def report(done_bytes: int, total_bytes: int | None) -> None:
+        def report(done: int, total: int | None) -> None:
             if not bar.tasks:
-                bar.add_task("reading", total=total_bytes)
+                bar.add_task("reading", total=total)
                 bar.start()
-            bar.update(bar.tasks[0].id, completed=done_bytes)
+            bar.update(bar.tasks[0].id, completed=done)
 
         try:
             yield report

@@ -73,7 +73,7 @@ def _tiny(attention: str, generator: torch.Generator) -> ThinkingObjective:
     config = part_config("predictor", "ebt", body=body)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
-        predictor = EBT(config, ThinkingConfig(steps=2), _VOCABULARY).double()
+        predictor = EBT(config, ThinkingConfig(steps=2), vocab_size=_VOCABULARY).double()
         for weight in predictor.parameters():
             noise = torch.randn(weight.shape, generator=generator, dtype=torch.float64)
             weight.add_(noise, alpha=0.1)

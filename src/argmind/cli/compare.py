@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from argmind.cli._budget import add_budget, budgets_of
 from argmind.cli._parser import Parsers, add_verb
-from argmind.cli._runs import HeldOut, add_checkpoint, add_held_out, held_out, open_run
+from argmind.cli._runs import (
+    HeldOut,
+    add_checkpoint,
+    add_held_out,
+    add_task,
+    held_out,
+    open_run,
+    refuse_task,
+)
 from argmind.errors import UserError
 
 if TYPE_CHECKING:
@@ -17,6 +25,7 @@ if TYPE_CHECKING:
     from argmind.cli._comparison import Contender
     from argmind.eval.curves import Axis
     from argmind.text.run import TextRun
+    from argmind.thinking.budget import Budget
 
 _AXES: dict[Axis, str] = {"tokens": "data", "flops": "FLOPs", "seconds": "time"}
 
@@ -33,6 +42,7 @@ def add(parsers: Parsers) -> None:
     )
     parser.add_argument("run_folders", nargs="+", metavar="RUN", help="run folders, at least two")
     add_held_out(parser)
+    add_task(parser)
     add_budget(parser, several=True)
     add_checkpoint(parser)
 
@@ -41,8 +51,31 @@ def run(args: argparse.Namespace) -> int:
     """Measure all runs and set them side by side."""
     if len(args.run_folders) < 2:
         raise UserError("compare needs at least two run folders.")
+    from argmind.image.run import ImageRun
+    from argmind.text.run import TextRun
+
     opened = [open_run(folder, args) for folder in args.run_folders]
     budgets = [budgets_of(args, one.predictor) for one in opened]
+    texts = [one for one in opened if isinstance(one, TextRun)]
+    images = [one for one in opened if isinstance(one, ImageRun)]
+    if texts and images:
+        raise UserError(
+            f"{texts[0].run.folder} is a run on text and {images[0].run.folder} one on images: "
+            "compare runs of one kind."
+        )
+    if images:
+        from argmind.cli._image_eval import show_comparison
+
+        show_comparison(images, budgets, args)
+    else:
+        refuse_task(args)
+        _show_comparison(texts, budgets, args)
+    return 0
+
+
+def _show_comparison(
+    opened: Sequence[TextRun], budgets: Sequence[Sequence[Budget]], args: argparse.Namespace
+) -> None:
     one_tokenizer = len({one.tokenizer.fingerprint for one in opened}) == 1
     same_samples = one_tokenizer and len({one.context_tokens for one in opened}) == 1
     texts = _texts(opened, same_samples, args)
@@ -57,7 +90,6 @@ def run(args: argparse.Namespace) -> int:
         runs.append(contender(one, rows))
     plain = _plain(runs, texts, one_tokenizer, same_samples)
     args.screen.result(plain, lambda out: _show(plain, runs, one_tokenizer, out))
-    return 0
 
 
 def _texts(

@@ -19,6 +19,10 @@ _OPTIONAL = {
     "tokenizers": "text",
     "datasets": "data",
     "pyarrow": "data",
+    "scikit-learn": "image",
+    "pillow": "image",
+    "diffusers": "image",
+    "gym-pusht": "policy",
     "matplotlib": "report",
     "tensorboard": "tensorboard",
 }
@@ -43,15 +47,20 @@ def run(args: argparse.Namespace) -> int:
     from argmind.train.distributed import resolve_device
 
     device = resolve_device(args.device)
-    tests = _second_order(device)
+    tests, kernels = _second_order(device), _kernels(device)
     plain: dict[str, Any] = {
         "versions": _versions(),
         "device": _device(device),
-        "attention": {"default": _default_attention(), "sdpa": _sdpa(device)},
+        "attention": {
+            "default": _default_attention(),
+            "auto": _auto(device),
+            "sdpa": _sdpa(device),
+        },
         "second_order": tests,
+        "kernels": kernels,
         "free_bytes": _free(args.out),
     }
-    plain["ok"] = all(test["status"] != "FAILED" for test in tests.values())
+    plain["ok"] = all(test["status"] != "FAILED" for test in (tests | kernels).values())
     args.screen.result(plain, lambda out: _show(plain, out))
     return 0 if plain["ok"] else 1
 
@@ -88,6 +97,13 @@ def _default_attention() -> str:
     from argmind.nn.transformer import TransformerConfig
 
     return TransformerConfig().attention.part_name
+
+
+def _auto(device: Any) -> dict[str, str]:
+    """Which form of attention ``auto`` takes, by type."""
+    from argmind.kernels.attention.choice import report
+
+    return report(device)
 
 
 def _sdpa(device: Any) -> list[str]:
@@ -128,6 +144,23 @@ def _second_order(device: Any) -> dict[str, dict[str, Any]]:
     return results
 
 
+def _kernels(device: Any) -> dict[str, dict[str, Any]]:
+    """The kernels' own test, in the types that they compute in."""
+    from argmind.kernels.attention.check import TOLERANCES, kernel_error
+    from argmind.kernels.attention.choice import why_not_triton
+
+    results: dict[str, dict[str, Any]] = {}
+    for dtype, tolerance in TOLERANCES.items():
+        name = f"kernels in {str(dtype)[6:]}"
+        if reason := why_not_triton(device, dtype, 64):
+            results[name] = {"status": "not here", "reason": reason}
+            continue
+        error = kernel_error(device, dtype)
+        status = "ok" if error < tolerance else "FAILED"
+        results[name] = {"status": status, "relative_error": error}
+    return results
+
+
 def _free(out: str) -> dict[str, int]:
     from argmind.data.storage import cache_folder
 
@@ -153,8 +186,10 @@ def _show(plain: dict[str, Any], out: Console) -> None:
     out.print(f"precision    {device['precision']}, {device['threads']} CPU threads")
     attention = plain["attention"]
     out.print(f"attention    {attention['default']} serves unless a recipe says otherwise")
+    for dtype, form in attention["auto"].items():
+        out.print(f"auto         {dtype}: {form}")
     out.print(f"fused        {', '.join(attention['sdpa'])} (contexts and Transformer++)")
-    for name, test in plain["second_order"].items():
+    for name, test in (plain["second_order"] | plain["kernels"]).items():
         said = test.get("reason") or f"relative error {test['relative_error']:.1e}"
         out.print(f"second order {name}: {test['status']} ({said})")
     for folder, free in plain["free_bytes"].items():

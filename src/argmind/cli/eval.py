@@ -1,12 +1,25 @@
-"""``argmind eval``: what a run reaches on held-out text, by how much it thinks."""
+"""``argmind eval``: what a run reaches on held-out data, by how much it thinks."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from argmind.cli._budget import add_budget, budgets_of
 from argmind.cli._parser import Parsers, add_verb
-from argmind.cli._runs import add_checkpoint, add_held_out, held_out, open_run
+from argmind.cli._runs import (
+    add_checkpoint,
+    add_held_out,
+    add_task,
+    held_out,
+    open_run,
+    refuse_task,
+)
+
+if TYPE_CHECKING:
+    from argmind.text.run import TextRun
+    from argmind.thinking.budget import Budget
 
 
 def add(parsers: Parsers) -> None:
@@ -15,22 +28,37 @@ def add(parsers: Parsers) -> None:
         parsers,
         "eval",
         run,
-        "measure a run on held-out text, at any number of thinking steps and candidates",
+        "measure a run on held-out data, at any number of thinking steps and candidates",
         "argmind eval runs/text_ebt-1 --steps 0 1 2 4 --candidates 1 4",
         "argmind eval runs/text_ebt-1 --data other.txt --steps 8 --stop plateau --tolerance 0.01",
+        "argmind eval runs/image_denoise_ebt-1 --steps 1 3 10 --set data.task.level=1.0",
     )
     parser.add_argument("run_folder", metavar="RUN", help="run folder")
     add_held_out(parser)
+    add_task(parser)
     add_budget(parser, several=True)
     add_checkpoint(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure every budget and print the table."""
-    from argmind.cli._measure import budget_table, measured, plain_row, say_diverged
+    from argmind.image.run import ImageRun
 
     opened = open_run(args.run_folder, args)
     budgets = budgets_of(args, opened.predictor)
+    if isinstance(opened, ImageRun):
+        from argmind.cli._image_eval import show_budgets
+
+        show_budgets(opened, budgets, args)
+    else:
+        _show_budgets(opened, budgets, args)
+    return 0
+
+
+def _show_budgets(opened: TextRun, budgets: Sequence[Budget], args: argparse.Namespace) -> None:
+    from argmind.cli._measure import budget_table, measured, plain_row, say_diverged
+
+    refuse_task(args)
     data = held_out(opened, args)
     rows = measured(opened, data, budgets, args)
     say_diverged(rows, args)
@@ -51,4 +79,3 @@ def run(args: argparse.Namespace) -> int:
     )
     table = budget_table([("", row) for row in rows], title)
     args.screen.result(plain, lambda out: out.print(table))
-    return 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from argmind.cli._budget import add_budget, budget_of
 from argmind.cli._parser import Parsers, add_verb, whole
-from argmind.cli._runs import add_checkpoint, open_run
+from argmind.cli._runs import add_checkpoint, open_text_run
 from argmind.errors import UserError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
     )
     prompts = read_prompts(args.prompt, args.prompt_file)
-    opened = open_run(args.run_folder, args)
+    opened = open_text_run(args.run_folder, args)
     budget = budget_of(args, opened.predictor)
     began = time.perf_counter()
     steps = opened.stream(prompts, budget, sampling)

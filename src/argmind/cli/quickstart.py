@@ -15,14 +15,17 @@ def add(parsers: Parsers) -> None:
         parsers,
         "quickstart",
         run,
-        "train an energy model and its rival on text that ships with Python, think, and compare",
+        "train an energy model and its rivals on built-in data, think, and compare",
         "argmind quickstart",
+        "argmind quickstart --domain image",
         "argmind quickstart --minutes 2 --out runs/first --seed 1",
     )
     parser.add_argument(
         "--domain", default="text", help="what to learn: a name of `argmind list quickstart`"
     )
-    parser.add_argument("--minutes", type=float, default=6.0, metavar="X", help="at most this long")
+    parser.add_argument(
+        "--minutes", type=float, metavar="X", help="at most this long; text 6, others 5"
+    )
     parser.add_argument(
         "--out", metavar="RUN", help="run folder; without it, the next free runs/quickstart-N"
     )
@@ -35,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
 
     tour = registry.find("quickstart", args.domain)
     out = None if args.out is None else Path(args.out)
-    results: dict[str, Any] = tour(minutes=args.minutes, out=out, seed=args.seed, silent=args.json)
+    limit = {} if args.minutes is None else {"minutes": args.minutes}
+    results: dict[str, Any] = tour(**limit, out=out, seed=args.seed, silent=args.json)
     args.screen.result(results)
     return 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from argmind.cli._budget import add_budget, budget_of
 from argmind.cli._parser import Parsers, add_verb, whole
-from argmind.cli._runs import add_checkpoint, open_run
+from argmind.cli._runs import add_checkpoint, open_text_run
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     from argmind.eval.results import write_atomically
     from argmind.report.thinking import thinking_page
 
-    opened = open_run(args.run_folder, args)
+    opened = open_text_run(args.run_folder, args)
     budget = budget_of(args, opened.predictor, trace=True)
     prediction = opened.predict(args.prompt, budget, seed=args.seed)
     thoughts = thoughts_of(opened, opened.encode(args.prompt), prediction)[-(args.tokens or 0) :]

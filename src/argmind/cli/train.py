@@ -1,4 +1,4 @@
-"""``argmind train``: a recipe on text, or a run continued."""
+"""``argmind train``: a recipe on data of its kind, or a run continued."""
 
 from __future__ import annotations
 
@@ -22,10 +22,31 @@ _SETTINGS = {
     "data": "data.source",
     "field": "data.field",
     "tokenizer": "data.tokenizer",
+    "skip_bad": "data.skip_bad",
     "steps": "training.steps",
     "seed": "training.seed",
     "device": "training.device",
+    "compile": "training.compile",
     "tensorboard": "training.tensorboard",
+}
+
+#: What a model predicts, by kind of data.
+_UNITS = {"text": "tokens", "images": "images"}
+
+_DENOISED = (
+    "argmind eval {run} --steps 1 2 4",
+    "argmind denoise {run} --held-out 6 --trace steps.png",
+)
+#: What to do with a finished run, by kind of data, and for images by task.
+_NEXT = {
+    "text": (
+        "argmind eval {run} --steps 0 1 2 4",
+        'argmind generate {run} --prompt "The"',
+        'argmind think {run} --prompt "The meaning of"',
+    ),
+    "images denoise": _DENOISED,
+    "images inpaint": _DENOISED,
+    "images generate": ("argmind sample {run} --count 8 --trace steps.png",),
 }
 
 
@@ -35,9 +56,10 @@ def add(parsers: Parsers) -> None:
         parsers,
         "train",
         run,
-        "train a recipe on text, or continue a run",
+        "train a recipe on text or images, or continue a run",
         "argmind train text_ebt --data my.txt --tokenizer bpe:4096 --size xxs",
         "argmind train text_ebt --data 'books/*.jsonl.gz' --field body --set thinking.steps=3",
+        "argmind train image_denoise_ebt --data photos --set data.image_size=32 data.fit=crop",
         "argmind train --resume runs/text_ebt-1 --steps 2000",
         "torchrun --nproc-per-node 2 -m argmind train text_ebt --data my.txt",
     )
@@ -46,9 +68,14 @@ def add(parsers: Parsers) -> None:
     )
     parser.add_argument("--resume", metavar="RUN", help="continue this run folder instead")
     parser.add_argument(
-        "--data", metavar="PATH", help="file, folder or glob of text, hf:NAME, or python"
+        "--data",
+        metavar="PATH",
+        help="file, folder or glob, hf:NAME, python (text) or digits (images)",
     )
-    parser.add_argument("--field", metavar="F", help="where the text stands in records")
+    parser.add_argument("--field", metavar="F", help="where text or image stands in records")
+    parser.add_argument(
+        "--skip-bad", action="store_const", const=True, help="leave damaged images out"
+    )
     parser.add_argument(
         "--tokenizer", metavar="T", help="byte, bpe:SIZE, hf:NAME or a tokenizer.json"
     )
@@ -56,6 +83,11 @@ def add(parsers: Parsers) -> None:
     parser.add_argument("--steps", type=whole(1), metavar="N", help="training steps")
     parser.add_argument("--seed", type=whole(0), metavar="N", help="of weights, order and draws")
     parser.add_argument("--device", metavar="D", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument(
+        "--compile",
+        choices=("auto", "on", "off"),
+        help="compile the work of a step (auto: on a GPU, for 500 steps or more)",
+    )
     parser.add_argument(
         "--tensorboard", action="store_const", const=True, help="write TensorBoard files too"
     )
@@ -79,17 +111,20 @@ def run(args: argparse.Namespace) -> int:
     resume = args.resume is not None
     out = Path(args.resume) if resume else _folder(args.out, recipe)
     require_ready(recipe, out, resume)
-    with args.screen.reading() as progress:
+    kind = recipe.data.part_name
+    with args.screen.reading(kind) as progress:
         data: Any = recipe.data.build(seed=recipe.training.seed, progress=progress)
+    for note in getattr(data, "notes", []):
+        args.screen.note(note)
     outcome = run_recipe(
         recipe,
         out,
         resume=resume,
         data=data,
-        on_progress=progress_for(unit="tokens"),
+        on_progress=progress_for(unit=_UNITS.get(kind, "predictions")),
         command=args.command,
     )
-    args.screen.result(_plain(outcome), lambda console: _next(outcome, console))
+    args.screen.result(_plain(outcome), lambda console: _next(outcome, recipe, console))
     return 0
 
 
@@ -140,13 +175,11 @@ def _plain(outcome: TrainOutcome) -> dict[str, Any]:
     }
 
 
-def _next(outcome: TrainOutcome, console: Console) -> None:
-    if outcome.reason != "finished":
+def _next(outcome: TrainOutcome, recipe: Recipe, console: Console) -> None:
+    kind = recipe.data.part_name
+    if kind == "images":
+        kind = f"images {recipe.data.task.part_name}"  # type: ignore[attr-defined]
+    if outcome.reason != "finished" or kind not in _NEXT:
         return
-    where = outcome.run_dir
-    console.print(
-        f"next:\n  argmind eval {where} --steps 0 1 2 4\n"
-        f'  argmind generate {where} --prompt "The"\n'
-        f'  argmind think {where} --prompt "The meaning of"',
-        soft_wrap=True,
-    )
+    lines = (line.format(run=outcome.run_dir) for line in _NEXT[kind])
+    console.print("\n  ".join(["next:", *lines]), soft_wrap=True)

@@ -41,13 +41,14 @@ def sample_at(seed: int, index: ArrayLike, samples: int) -> NDArray[np.int64]:
 def epoch_order(seed: int, epoch: int, samples: int) -> NDArray[np.int64]:
     """The permutation of one epoch (read-only; 8 bytes per sample, the last few are kept)."""
     key = _mix_int(_mix_int(seed & _WORD) ^ _mix_int(epoch + _GOLDEN))
-    hashed = _mix(np.arange(samples, dtype=np.uint64) + np.uint64(key))
+    hashed = mix(np.arange(samples, dtype=np.uint64) + np.uint64(key))
     order = np.argsort(hashed).astype(np.int64, copy=False)
     order.flags.writeable = False
     return order
 
 
-def _mix(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def mix(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """A random-looking bijection of 64-bit words."""
     # SplitMix64 (Steele, Lea, Flood 2014): a bijection, so no two samples tie.
     words = words + np.uint64(_GOLDEN)
     words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -56,4 +57,10 @@ def _mix(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def _mix_int(word: int) -> int:
-    return int(_mix(np.array([word & _WORD], dtype=np.uint64))[0])
+    return int(mix(np.array([word & _WORD], dtype=np.uint64))[0])
+
+
+def row_seeds(seed: int, purpose: int, index: ArrayLike) -> NDArray[np.uint64]:
+    """A 64-bit seed for each sample index, and others for each purpose of drawing."""
+    key = _mix_int(_mix_int(seed & _WORD) ^ _mix_int(purpose + _GOLDEN))
+    return mix(mix(np.asarray(index, dtype=np.int64).astype(np.uint64)) ^ np.uint64(key))

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
-import glob
 from collections.abc import Iterator
 from functools import cached_property
-from pathlib import Path
 
-from argmind import registry
 from argmind.data.base import digest_of
+from argmind.data.paths import find_files
 from argmind.data.sources._readers import (
     content_digest,
     opened,
@@ -17,7 +14,7 @@ from argmind.data.sources._readers import (
     reader_for,
 )
 from argmind.data.sources.base import Piece, Source
-from argmind.errors import UserError, suggestion
+from argmind.errors import UserError
 from argmind.registry import register
 
 #: What is picked up from a folder.
@@ -31,7 +28,9 @@ class FileSource(Source):
     def __init__(self, path: str, field: str = "text"):
         self.name, self.field = path, field
         try:
-            found = _find(path)
+            found = find_files(
+                path, SUFFIXES, "source", "Name other text files one by one or with a glob."
+            )
             sizes = [file.stat().st_size for file in found]
         except OSError as error:
             raise UserError(f"cannot read {path[:200]}: {error.strerror or error}.") from error
@@ -63,49 +62,3 @@ class FileSource(Source):
                 for text, ends in reader_for(path)(content, path, self.field):
                     yield Piece(text, ends, done + raw.tell())
             done += path.stat().st_size
-
-
-def _find(spec: str) -> list[Path]:
-    path = Path(spec).expanduser()
-    if path.is_file():
-        return [path]
-    if path.is_dir():
-        return _in_folder(path)
-    if glob.has_magic(spec):
-        found = sorted(glob.glob(str(path), recursive=True))
-        files = [Path(name) for name in found if Path(name).is_file()]
-        if not files:
-            raise UserError(f"no file matches '{spec}'. Quote the pattern and check the folder.")
-        return files
-    raise _absent(path)
-
-
-def _in_folder(folder: Path) -> list[Path]:
-    files = [
-        path
-        for path in folder.rglob("*")
-        if path.name.lower().endswith(SUFFIXES)
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
-    if not files:
-        raise UserError(
-            f"no usable file in the folder {folder} or below it. Files that are read: "
-            f"{', '.join('*' + suffix for suffix in SUFFIXES)}. Name other text files one by one "
-            "or with a glob."
-        )
-    return sorted(files, key=lambda path: path.relative_to(folder).as_posix())
-
-
-def _absent(path: Path) -> UserError:
-    missing = path
-    while not missing.parent.exists():
-        missing = missing.parent
-    siblings = [entry.name for entry in sorted(missing.parent.iterdir())]
-    near = difflib.get_close_matches(missing.name, siblings, n=1)
-    hint = f" Did you mean '{missing.parent / near[0]}'?" if near else ""
-    if not hint and len(path.parts) == 1:
-        hint = suggestion(path.name, registry.names("source"))
-    if missing != path:
-        return UserError(f"no such file: {path} (there is no {missing}).{hint}")
-    return UserError(f"no such file: {path}.{hint}")

@@ -1,0 +1,58 @@
+"""What an image source is: pictures with labels, read one by one."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple
+
+from argmind.errors import UserError
+
+#: Suffixes of image files that are read.
+SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"),
+    *(".tif", ".tiff", ".ppm", ".pgm"),
+)
+
+
+class DamagedImage(UserError):
+    """An image that cannot be read: cut off, corrupt, or with pixels that are not numbers."""
+
+
+class Picture(NamedTuple):
+    """One image as the source has it."""
+
+    name: str  # where it is, for messages
+    #: An encoded file; or pixels (H, W) or (H, W, C), whole or in [0, 1]; or a Pillow image.
+    content: Any
+    label: Any = None  # a class number or name; None where there are no classes
+
+
+class ImageSource(ABC):
+    """Images to learn from. Reading it again gives the same images in the same order."""
+
+    name: str
+    #: Images in it; None when that cannot be known before reading.
+    count: int | None = None
+    #: Names of the labels 0, 1, …, where the source knows them.
+    classes: tuple[str, ...] | None = None
+    #: May its images be drawn at any size asked for, without a word about how?
+    any_size: ClassVar[bool] = False
+
+    @classmethod
+    @abstractmethod
+    def from_spec(cls, argument: str, field: str, label_field: str | None) -> ImageSource:
+        """Open ``kind:argument``; the fields name image and label in records that have several.
+
+        Without ``label_field`` classes do not matter.
+        """
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Changes when an image or a label does."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def pictures(self) -> Iterator[Picture]:
+        """All images in order."""

@@ -1,0 +1,1 @@
+"""Reasoning problems: seeded generators with exact checkers, and real puzzle files."""

@@ -1,0 +1,1 @@
+"""Scenes: worlds that clips of frames are made of."""

@@ -1,0 +1,1 @@
+"""Tasks: what is given of an image, and so what a model has to find."""
