@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from argmind.config import override, part_config
-from argmind.nn.transformer import TransformerConfig
+from argmind.nn.dimensions import Dimensions
+from argmind.objectives._field import FieldObjective
 from argmind.objectives.base import Objective
 from argmind.predictors.base import Predictor
 from argmind.predictors.ebt import EBT
@@ -19,6 +21,21 @@ from argmind.thinking.budget import Budget
 from argmind.thinking.thinker import ThinkingConfig
 
 VOCABULARY, LENGTH, BATCH, STEPS = 7, 4, 3, 2
+CHANNELS, SIDE, CLASSES = 2, 8, 3
+CELLS, SYMBOLS, NUMBERS = 5, 3, 2
+
+#: What data of each domain says about itself.
+INPUTS: dict[str, dict[str, Any]] = {
+    "text": {"vocab_size": VOCABULARY},
+    "image": {"channels": CHANNELS, "image_size": SIDE, "classes": CLASSES},
+    "symbols": {
+        "tokens": CELLS,
+        "places": (CELLS, 2),
+        "symbols": SYMBOLS,
+        "given_symbols": SYMBOLS + 1,
+    },
+    "numbers": {"tokens": CELLS, "places": (CELLS,), "numbers": NUMBERS, "given_numbers": 3},
+}
 
 #: Parts of a model; each is tested inside a whole predictor.
 MODEL_KINDS = (
@@ -42,9 +59,11 @@ class Case:
     kind: str
     name: str
     options: tuple[str, ...] = ()
+    domain: str = "text"
 
     def __str__(self) -> str:
-        return "-".join((self.kind, self.name, *self.options))
+        domain = () if self.domain == "text" else (self.domain,)
+        return "-".join((*domain, self.kind, self.name, *self.options))
 
     @property
     def config(self) -> Any:
@@ -67,13 +86,65 @@ OPTIONS = (
     Case("space", "dual", ("readout=own", "candidate_embedding=own")),
     Case("space", "published", ("softmax=first_step", "candidate_embedding=token")),
     Case("objective", "thinking", ("through=last", "start_weight=0.5")),
+    Case("body", "bidirectional", ("transformer.modulation=added",), "image"),
+    Case("body", "bidirectional", ("transformer.qk_norm=true", "landscapes=told"), "image"),
+    Case("head", "linear", ("start=zeros",), "image"),
+    Case("head", "quadratic", ("reduction=mean",), "image"),
+    Case("space", "image", ("tell_level=true", "tell_label=true", "loss=mse"), "image"),
+    Case("space", "image", ("context=given", "guesses=true", "clamp=none"), "image"),
+    Case("space", "image", ("patch=2", "step_unit=none", "clamp=move"), "image"),
+    Case("predictor", "dit", ("tell_label=true", "guidance=2.0", "sampler=ddpm"), "image"),
+    Case("predictor", "dit", ("target=velocity", "sampler=heun", "noise=ddpm"), "image"),
+    Case("predictor", "regression", ("tell_level=true", "tell_label=true", "loss=mse"), "image"),
+    Case("objective", "equilibrium", ("contrast_weight=0.5",), "image"),
+    Case("space", "grid", ("geometry=relaxed", "guesses=true"), "symbols"),
+    Case("space", "grid", ("geometry=euclidean", "hold_known=false"), "symbols"),
+    Case("space", "numbers", ("guesses=true",), "numbers"),
+    Case("predictor", "looped", ("pre_layers=1", "post_layers=2"), "symbols"),
+    Case("predictor", "answer_diffusion", ("target=velocity", "sampler=heun"), "symbols"),
+    Case("objective", "supervised", ("loss_on=last",), "symbols"),
 )
 
 
-def cases(*kinds: str) -> list[Case]:
-    """Everything registered for these kinds, and the options above."""
-    found = [Case(kind, name) for kind in kinds for name in names(kind)]
-    return found + [case for case in OPTIONS if case.kind in kinds and case.options]
+def cases(*kinds: str, domain: str = "text") -> list[Case]:
+    """Everything of a domain that is registered for these kinds, and the options above."""
+    found = [
+        Case(kind, name, domain=domain)
+        for kind in kinds
+        for name in names(kind)
+        if domain in domains(kind, name)
+    ]
+    return found + [case for case in OPTIONS if case.kind in kinds and case.domain == domain]
+
+
+def domains(kind: str, name: str) -> set[str]:
+    """Where a part can be used: by what it must know of the data, or whom it is made for."""
+    part, everywhere = find(kind, name), set(INPUTS)
+    if kind == "conditioning":
+        return {"text"}
+    if kind == "body":
+        return {"text"} if part.reads == "positions" else everywhere - {"text"}
+    if kind == "objective":
+        continuous = {"image", "numbers"} if issubclass(part, FieldObjective) else everywhere
+        return domains("predictor", _predictor_of(name)) & continuous
+    if kind not in ("space", "predictor") or part is EBT:
+        return everywhere
+    wanted = inspect.signature(part.__init__).parameters
+    if "inputs" in wanted:  # a reasoning problem, whatever it is described by
+        answers_with = getattr(part, "answers_with", None)
+        return {answers_with} if answers_with else {"symbols", "numbers"}
+    return {domain for domain, inputs in INPUTS.items() if {*inputs} <= {*wanted}}
+
+
+def _predictor_of(objective: str) -> str:
+    """Name of a predictor such as an objective's constructor asks for."""
+    wanted = inspect.get_annotations(find("objective", objective).__init__)["predictor"]
+    lines = {
+        name: [base.__name__ for base in find("predictor", name).__mro__]
+        for name in names("predictor")
+    }
+    fitting = [name for name, line in lines.items() if wanted in line]
+    return min(fitting, key=lambda name: lines[name].index(wanted))
 
 
 # ---------------------------------------------------------------------- building
@@ -98,23 +169,42 @@ def shrunk(config: Any) -> Any:
         for item in dataclasses.fields(config)
         if dataclasses.is_dataclass(getattr(config, item.name))
     }
-    if isinstance(config, TransformerConfig):
+    if isinstance(config, Dimensions):
         changes |= {"num_layers": 2, "num_heads": 2, "hidden_dim": 8}
     return replace(config, **changes)
 
 
 def predictor_config(case: Case) -> Any:
     """A tiny energy model with the case's part in it, or the case's own predictor."""
-    whole = case.config if case.kind == "predictor" else part_config("predictor", "ebt")
+    whole = case.config
+    if case.kind != "predictor" or whole.owner is EBT:
+        whole = _energy_model(case.domain)
     return shrunk(swapped(whole, case))
 
 
-def build(case: Case, seed: int = 0, start: Any = "amortised") -> Predictor:
+def _energy_model(domain: str) -> Any:
+    if domain == "text":
+        return part_config("predictor", "ebt")
+    if domain in ("symbols", "numbers"):
+        space = part_config("space", "grid" if domain == "symbols" else "numbers")
+    else:
+        space = part_config("space", "image", patch=2, context="given")
+    return part_config("predictor", "ebt", space=space, body=part_config("body", "bidirectional"))
+
+
+def usual_start(case: Case) -> Any:
+    """From a first guess where the space makes one, else from what is given."""
+    config = predictor_config(case)
+    guesses = not issubclass(config.owner, EBT) or getattr(config.space, "guesses", True)
+    return "amortised" if guesses else "given"
+
+
+def build(case: Case, seed: int = 0, start: Any = None) -> Predictor:
     """The case's predictor in float64; no weight is left at a value that hides something."""
-    thinking = swapped(ThinkingConfig(steps=STEPS, start=start), case)
+    thinking = swapped(ThinkingConfig(steps=STEPS, start=start or usual_start(case)), case)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = predictor_config(case).build(thinking, VOCABULARY).double().eval()
+        model = predictor_config(case).build(thinking, **INPUTS[case.domain]).double().eval()
     disturb(model, seed)
     return model
 
@@ -129,7 +219,7 @@ def disturb(model: nn.Module, seed: int) -> None:
                 weight += 0.3 * noise
 
 
-def build_ebt(case: Case, seed: int = 0, start: Any = "amortised") -> EBT:
+def build_ebt(case: Case, seed: int = 0, start: Any = None) -> EBT:
     model = build(case, seed, start)
     assert isinstance(model, EBT)
     return model
@@ -137,9 +227,8 @@ def build_ebt(case: Case, seed: int = 0, start: Any = "amortised") -> EBT:
 
 def build_objective(case: Case, seed: int = 0) -> Objective[Any]:
     """The case's objective around the predictor that its constructor asks for."""
-    wanted = find(case.kind, case.name).__init__.__annotations__["predictor"]
-    name = next(name for name in names("predictor") if find("predictor", name).__name__ == wanted)
-    return case.config.build(build(Case("predictor", name), seed))
+    predictor = Case("predictor", _predictor_of(case.name), domain=case.domain)
+    return case.config.build(build(predictor, seed))
 
 
 def budget(case: Case, **changes: Any) -> Budget:
@@ -155,9 +244,51 @@ def tokens(batch: int = BATCH, length: int = LENGTH, seed: int = 1) -> Tensor:
     return torch.randint(0, VOCABULARY, (batch, length), generator=generator)
 
 
-def candidates(model: EBT, batch: int, count: int, length: int, seed: int = 2) -> Tensor:
+def images(batch: int = BATCH, seed: int = 1) -> dict[str, Tensor]:
+    """A batch as the image tasks make it, with everything in it."""
     generator = torch.Generator().manual_seed(seed)
-    shape = (batch, count, length, *model.space.feature_shape())
+    shape = (batch, CHANNELS, SIDE, SIDE)
+    clean = 2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1
+    noise = torch.randn(shape, generator=generator, dtype=torch.float64)
+    level = 0.1 + 0.4 * torch.rand(batch, generator=generator, dtype=torch.float64)
+    known = torch.rand((batch, 1, SIDE, SIDE), generator=generator) < 0.3
+    return {
+        "clean": clean,
+        "given": torch.where(known, clean, clean + level[:, None, None, None] * noise),
+        "level": level,
+        "known": known,
+        "label": torch.randint(CLASSES, (batch,), generator=generator),
+    }
+
+
+def problems(domain: str, batch: int = BATCH, seed: int = 1) -> dict[str, Tensor]:
+    """A batch of reasoning problems; where answers are symbols, some of them are given."""
+    generator = torch.Generator().manual_seed(seed)
+    place = torch.arange(CELLS).expand(batch, CELLS)
+    if domain == "numbers":
+        shape = (batch, CELLS)
+        return {
+            "given": torch.randn((*shape, 3), generator=generator, dtype=torch.float64),
+            "target": torch.randn((*shape, NUMBERS), generator=generator, dtype=torch.float64),
+            "known": torch.zeros(shape, dtype=torch.bool),
+            "places": place[..., None],
+            "difficulty": torch.zeros(batch),
+        }
+    target = torch.randint(0, SYMBOLS, (batch, CELLS), generator=generator)
+    known = torch.rand((batch, CELLS), generator=generator) < 0.4
+    known[:, 0], known[:, 1] = True, False
+    return {
+        "given": torch.where(known, target, SYMBOLS),
+        "target": target,
+        "known": known,
+        "places": torch.stack([place, place % 2], dim=-1),
+        "difficulty": torch.zeros(batch),
+    }
+
+
+def candidates(model: EBT, batch: int, count: int, *places: int, seed: int = 2) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    shape = (batch, count, *places, *model.space.feature_shape())
     return torch.randn(shape, generator=generator, dtype=torch.float64)
 
 

@@ -45,14 +45,16 @@ def _as_function(
     return of_weights, (*inputs, *detached)
 
 
-def check_energy(model: EBT) -> None:
+def check_energy(model: EBT, batch: dict[str, Tensor] | None = None) -> None:
     """First and second derivatives of the energy, in the candidate's point and all weights.
 
     The context stream is only ever differentiated once and may use a kernel that allows no more;
     here it uses the one that does.
     """
-    problem = tokens(batch=1, length=2)
-    point = model.space.point(candidates(model, 1, 1, 2), 0).detach().requires_grad_()
+    problem, _ = model.task(batch or {"tokens": tokens(batch=1, length=3)})
+    asked = model.body.predictions(model.encode(problem))
+    y = candidates(model, 1, 1, *asked[1:])
+    point = model.space.point(y, 0).detach().requires_grad_()
 
     def energy(point: Tensor) -> Tensor:
         state = model.body.encode(model.space.embed_context(problem))
@@ -64,12 +66,12 @@ def check_energy(model: EBT) -> None:
         assert gradgradcheck(function, arguments, fast_mode=True, check_undefined_grad=False)
 
 
-def check_training_through_thinking(model: EBT) -> None:
+def check_training_through_thinking(model: EBT, batch: dict[str, Tensor] | None = None) -> None:
     """The gradient of a task loss after thinking, differentiated through every step."""
-    batch = tokens(batch=2, length=4)
+    batch = batch or {"tokens": tokens(batch=2, length=4)}
 
     def loss() -> Tensor:
-        context, target = model.task({"tokens": batch})
+        context, target = model.task(batch)
         landscape = model.landscape(context)
         generator = generator_of(3)
         start = model.thinker.start(landscape, 1, generator)

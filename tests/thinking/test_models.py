@@ -30,7 +30,9 @@ def model(space: str = "dual", conditioning: str = "candidate", **thinking: Any)
     config = part_config("predictor", "ebt", space=part_config("space", space), body=body)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        built = config.build(ThinkingConfig(**{"steps": 2, **thinking}), VOCABULARY).double()
+        built = config.build(
+            ThinkingConfig(**{"steps": 2, **thinking}), vocab_size=VOCABULARY
+        ).double()
     return built.eval()
 
 

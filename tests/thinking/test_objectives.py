@@ -93,9 +93,9 @@ def test_replay_starts_past_samples_where_they_ended(monkeypatch: pytest.MonkeyP
     starts: list[Tensor] = []
     whole = it.predictor.thinker.train_think
 
-    def train_think(landscape: Any, start: Tensor, *rest: Any) -> Any:
+    def train_think(landscape: Any, start: Tensor, *rest: Any, **more: Any) -> Any:
         starts.append(start)
-        return whole(landscape, start, *rest)
+        return whole(landscape, start, *rest, **more)
 
     monkeypatch.setattr(it.predictor.thinker, "train_think", train_think)
     fresh = batch(seed=2)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from argmind.registry import Part
-from argmind.spaces.base import Embedding
+from argmind.spaces.base import Embedding, Given, Reading
 
 
 class Selection(Protocol):
@@ -26,13 +26,17 @@ class Selection(Protocol):
 class EnergyModel(nn.Module, Part):
     """``encode`` the context once; ``energy`` then scores candidates, lower meaning a better fit.
 
+    Built with the number of landscapes, whether an amortised start is wanted, and the width of
+    what its head pairs with (None: the model's own).
+
     The state is opaque to whoever thinks with it. Samples never couple: the energy of one
     prediction depends on its own context and candidate alone.
     """
 
-    def encode(
-        self, context: Tensor, first: Tensor | None = None, after: Tensor | None = None
-    ) -> Any:
+    #: What a space must read problems as: a prediction for every position, or one answer each.
+    reads: ClassVar[Reading] = "positions"
+
+    def encode(self, context: Any, first: Tensor | None = None, after: Tensor | None = None) -> Any:
         """Everything about the context that candidates need.
 
         For sequences: ``first`` (B,) ends left padding; ``after`` (B, P) names the rows whose
@@ -48,9 +52,27 @@ class EnergyModel(nn.Module, Part):
         """The state of some of its problems, by index."""
         raise NotImplementedError
 
+    def fixed(self, state: Any, capacity: int) -> Any | None:  # noqa: ARG002
+        """The state in buffers for ``capacity`` rows; None where it has no such form.
+
+        See :meth:`argmind.predictors.base.Predictor.fixed`.
+        """
+        return None
+
+    def ready(self, state: Any, step: int) -> None:
+        """Compute and keep in ``state`` what this step's energy needs of the context.
+
+        Called outside of any derivative with respect to candidates, which the context does not
+        depend on.
+        """
+
     def hidden(self, state: Any) -> Tensor | None:
         """The context stream's output at each prediction (B, *P, D), for an amortised start."""
         raise NotImplementedError
+
+    def given(self, state: Any) -> Given | None:  # noqa: ARG002
+        """What the problem itself says of its answer, if anything."""
+        return None
 
     def predictions(self, state: Any) -> torch.Size:
         """(B, *P): how many predictions this state asks for."""
@@ -67,6 +89,10 @@ class EnergyModel(nn.Module, Part):
     def energy_flops(self, length: int) -> float:
         """FLOPs of one candidate's energies at every prediction of a context of this length."""
         raise NotImplementedError
+
+    def pair_flops(self, length: int) -> float:  # noqa: ARG002
+        """What of these is products of two things that both depend on the candidate."""
+        return 0.0
 
     def narrow(self, state: Any, active: Tensor) -> tuple[Any, Selection] | None:  # noqa: ARG002
         """A state for the active predictions (B, *P) only, or None where nothing would be saved."""

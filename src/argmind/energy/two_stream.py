@@ -14,6 +14,7 @@ from torch import Tensor
 
 from argmind.config import PartConfig, part
 from argmind.energy.base import EnergyModel
+from argmind.kernels.attention.problem import Limits
 from argmind.nn.context import ContextState, ContextStream
 from argmind.nn.flops import candidate_flops, causal_pairs, context_flops, linear_flops
 from argmind.nn.transformer import TransformerConfig
@@ -36,12 +37,14 @@ class TwoStream(EnergyModel):
         conditioning: PartConfig = part("conditioning", "candidate")
         head: PartConfig = part("head", "bilinear")
 
-    def __init__(self, config: Config, landscapes: int, amortised: bool) -> None:
+    def __init__(
+        self, config: Config, landscapes: int, amortised: bool, pair_dim: int | None = None
+    ) -> None:
         super().__init__()
         dims = config.transformer
         conditioning = config.conditioning.build(dims.hidden_dim, dims.num_layers, landscapes)
         self.stream = ContextStream(dims, conditioning, output=amortised)
-        self.head = config.head.build(dims.hidden_dim)
+        self.head = config.head.build(dims.hidden_dim, pair_dim or dims.hidden_dim)
         if conditioning.zero_head:
             self.head.zero()
 
@@ -59,6 +62,14 @@ class TwoStream(EnergyModel):
         """The state of some of its problems, by index."""
         return state.rows(rows)
 
+    def fixed(self, state: ContextState, capacity: int) -> ContextState:
+        """The same state in buffers of fixed size, extended in place."""
+        return self.stream.fixed(state, capacity)
+
+    def ready(self, state: ContextState, step: int) -> None:
+        """Encode the context as this step sees it, if nobody has yet."""
+        self.stream.encoded(state, step)
+
     def hidden(self, state: ContextState) -> Tensor | None:
         """Context stream output at each prediction (B, P, D)."""
         return self.stream.hidden(state)
@@ -72,12 +83,11 @@ class TwoStream(EnergyModel):
         stream = self.stream
         batch, count, asked, dim = embedding.input.shape
         lead = stream.lead(step)
-        visible = stream.visible(state, state.after, lead)
         x = stream.conditioning.shift_candidate(embedding.input, step)
         hidden = stream.transformer.candidate(
             x.reshape(batch, count * asked, dim),
             stream.turn(state.after.repeat(1, count) + 1 + lead, state.first),
-            visible.repeat(1, count, 1),
+            Limits(state.after, state.first, lead),
             stream.encoded(state, step).cache,
             modulation=stream.modulation(step),
         )

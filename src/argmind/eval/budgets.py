@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,8 +20,8 @@ class Measured:
 
     budget: Budget
     steps: int
-    nats: Interval
-    bits_per_byte: Interval
+    loss: Interval
+    scores: Mapping[str, Interval]
     energy: Interval
     nfe: float
     ms_per_prediction: float
@@ -34,14 +34,29 @@ class Measured:
             self.evaluation.losses, other.evaluation.losses, np.random.default_rng(seed)
         )
 
+    def minus_score(self, name: str, other: Measured, seed: int = 0) -> Interval:
+        """Paired difference of one of the scores on the same samples."""
+        mine, theirs = self.evaluation.scores[name], other.evaluation.scores[name]
+        return bootstrap_difference(mine, theirs, np.random.default_rng(seed))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredText(Measured):
+    """A model of text at one budget."""
+
+    bits_per_byte: Interval
+
+    @property
+    def nats(self) -> Interval:
+        """Nats per token, which is the loss."""
+        return self.loss
+
 
 def measure(
     predictor: Predictor,
     batches: Sequence[dict[str, Tensor]],
     budgets: Iterable[Budget],
     *,
-    bytes_per_token: float,
-    trained_steps: int = 0,
     seed: int = 0,
     precision: str = "fp32",
     progress: Callable[[int, int], None] | None = None,
@@ -63,14 +78,17 @@ def measure(
         result = evaluate(
             predictor, batches, budget, seed=seed, precision=precision, progress=report
         )
-        nats = bootstrap_mean(result.losses, np.random.default_rng(seed))
-        steps = trained_steps if budget.steps is None else budget.steps
+        steps = predictor.trained_steps if budget.steps is None else budget.steps
+        scores = {
+            name: bootstrap_mean(values, np.random.default_rng(seed))
+            for name, values in result.scores.items()
+        }
         rows.append(
             Measured(
                 budget=budget,
                 steps=steps if predictor.thinks else 0,
-                nats=nats,
-                bits_per_byte=nats.map(lambda x: bits_per_byte(x, bytes_per_token)),
+                loss=bootstrap_mean(result.losses, np.random.default_rng(seed)),
+                scores=scores,
                 energy=bootstrap_mean(result.energies, np.random.default_rng(seed)),
                 nfe=float(result.nfe.mean()),
                 ms_per_prediction=result.ms_per_prediction,
@@ -79,3 +97,14 @@ def measure(
             )
         )
     return rows
+
+
+def with_bytes(rows: Iterable[Measured], bytes_per_token: float) -> list[MeasuredText]:
+    """Measured models of text: nats per token in bits per byte too."""
+    return [
+        MeasuredText(
+            **vars(row),
+            bits_per_byte=row.loss.map(lambda x: bits_per_byte(x, bytes_per_token)),
+        )
+        for row in rows
+    ]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,9 @@ Array = NDArray[Any]
 class Evaluation:
     """One row per sample, one column per prediction of it, except for ``seconds`` in all.
 
-    ``losses`` is the task loss (text: nats per token); ``energies`` what the predictor itself says
-    of its answer; ``nfe`` energy-gradient evaluations, all candidates together.
+    ``losses`` is the task loss (text: nats per token); ``scores`` the predictor's further measures;
+    ``energies`` what it itself says of its answer; ``nfe`` energy-gradient evaluations, all
+    candidates together.
     """
 
     losses: Array
@@ -33,6 +34,7 @@ class Evaluation:
     nfe: Array
     diverged: Array
     seconds: float
+    scores: Mapping[str, Array] = field(default_factory=dict)
 
     @property
     def ms_per_prediction(self) -> float:
@@ -68,12 +70,14 @@ def evaluate(
             prediction = predictor.predict(problem, budget, generator)
             seconds += _now(device) - began
             losses = predictor.loss(prediction.output, target)
+            scores = predictor.scores(prediction.output, target)
         row = {
             "losses": losses,
             "energies": prediction.energy,
             "steps": prediction.steps,
             "nfe": prediction.nfe,
             "diverged": prediction.diverged,
+            **{f"scores.{name}": values for name, values in scores.items()},
         }
         rows.append({name: _host(x) for name, x in row.items()})
         done += len(target)
@@ -82,7 +86,9 @@ def evaluate(
     if not rows:
         raise ValueError("there is nothing to evaluate on")
     joined = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
-    return Evaluation(**joined, seconds=seconds)
+    scores = {name: joined.pop(name) for name in list(joined) if name.startswith("scores.")}
+    named = {name.removeprefix("scores."): values for name, values in scores.items()}
+    return Evaluation(**joined, seconds=seconds, scores=named)
 
 
 def _host(x: Tensor) -> Array:

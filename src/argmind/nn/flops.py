@@ -14,6 +14,9 @@ a thinking step     2 F     and the gradient of the energy down to the candidate
 training through it 6 F     and its tangent (1), and the reverse of both (1 + 2)
 =================== ======= ========================================================
 
+A product of two factors that both depend on the candidate (attention of rows among themselves) has
+two gradients where one with weights has one: a thinking step costs 3 of it, training through it 9.
+
 Plain autograd does these products too, only over masked pairs as well.
 """
 
@@ -26,6 +29,8 @@ from argmind.nn.transformer import Transformer
 TRAINED = 3
 STEP = 2
 TRAINED_STEP = 6
+STEP_OF_PAIRS = 3
+TRAINED_STEP_OF_PAIRS = 9
 
 
 def linear_flops(*modules: nn.Module) -> float:

@@ -17,6 +17,7 @@ class Size(NamedTuple):
 
 
 #: Source: Energy-Based Transformers, appendix (sizes after the Mamba ladder); xl by extrapolation.
+#: The others: Peebles & Xie 2023 (DiT), table 1; patches of 2, 4 or 8 are a setting of their own.
 SIZES: dict[str, Size] = {
     "4xs": Size(2, 2, 128, 0.0024),
     "3xs": Size(4, 4, 256, 0.0018),
@@ -26,6 +27,10 @@ SIZES: dict[str, Size] = {
     "medium": Size(24, 16, 1024, 0.0003),
     "large": Size(24, 16, 1536, 0.00025),
     "xl": Size(24, 32, 2048, 0.0002),
+    "dit-s": Size(12, 6, 384, 0.0001),
+    "dit-b": Size(12, 12, 768, 0.0001),
+    "dit-l": Size(24, 16, 1024, 0.0001),
+    "dit-xl": Size(28, 16, 1152, 0.0001),
 }
 
 

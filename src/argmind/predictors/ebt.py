@@ -10,16 +10,25 @@ from torch import Tensor
 
 from argmind.config import PartConfig, part, parts_of
 from argmind.energy.base import EnergyModel
-from argmind.nn.flops import STEP, TRAINED, TRAINED_STEP
-from argmind.predictors.base import Prediction, Predictor, Trace
+from argmind.errors import UserError
+from argmind.nn.flops import (
+    STEP,
+    STEP_OF_PAIRS,
+    TRAINED,
+    TRAINED_STEP,
+    TRAINED_STEP_OF_PAIRS,
+)
+from argmind.predictors.base import Prediction, Predictor, Trace, require_understood
 from argmind.randomness import Randomness
 from argmind.registry import register, require_second_order
-from argmind.spaces.base import Space
+from argmind.spaces.base import Problem, Space
 from argmind.thinking.budget import Budget
 from argmind.thinking.landscape import Landscape
 from argmind.thinking.select import choose, pick
 from argmind.thinking.think import Thought, Through
 from argmind.thinking.thinker import Thinker, ThinkingConfig
+
+_READINGS = {"positions": "a prediction at every position", "whole": "one answer a problem"}
 
 
 @register("predictor", "ebt")
@@ -37,25 +46,53 @@ class EBT(Predictor):
         body: PartConfig = part("body", "two_stream")
 
         def __post_init__(self) -> None:
+            space, body = self.space.owner, self.body.owner
+            if space.reads != body.reads:
+                raise ValueError(
+                    f"space '{self.space.part_name}' and body '{self.body.part_name}' do not go "
+                    f"together: one is made for {_READINGS[space.reads]}, the other for "
+                    f"{_READINGS[body.reads]}"
+                )
             for one in parts_of(self):
                 require_second_order(one.owner, "an energy model trains through its gradient")
 
-    def __init__(self, config: Config, thinking: ThinkingConfig, vocab_size: int) -> None:
+    def __init__(self, config: Config, thinking: ThinkingConfig, **inputs: Any) -> None:
+        """``inputs``: what the data says about itself, for the space to be built with."""
         super().__init__()
         dim = config.body.transformer.hidden_dim  # type: ignore[attr-defined]
-        self.space: Space = config.space.build(vocab_size, dim)
+        require_understood(config.space, inputs, own=("self", "config", "dim"))
+        self.space: Space = config.space.build(dim=dim, **inputs)
+        self.metric = self.space.metric
         amortised = thinking.start == "amortised"
+        if amortised and not self.space.amortises:
+            raise UserError(
+                f"space '{config.space.part_name}' makes no first guess as it is set up: choose "
+                "another thinking.start."
+            )
         landscapes = thinking.landscapes or thinking.steps
-        self.body: EnergyModel = config.body.build(landscapes, amortised)
+        self.body: EnergyModel = config.body.build(landscapes, amortised, self.space.pair_dim)
         self.thinker = Thinker(thinking)
 
-    def landscape(self, context: Tensor) -> Landscape:
+    @property
+    def trained_steps(self) -> int:
+        """Those of training."""
+        return self.thinker.config.steps
+
+    def check(self, budget: Budget) -> None:
+        """Zero steps need a start that is an answer."""
+        self.thinker.check(budget)
+
+    def landscape(self, context: Problem) -> Landscape:
         """The energy over candidates for this context."""
         return Landscape(self.space, self.body, self.encode(context))
 
-    def encode(self, context: Tensor, first: Tensor | None = None, last_only: bool = False) -> Any:
+    def encode(self, context: Any, first: Tensor | None = None, last_only: bool = False) -> Any:
         """Encode the context once; see :class:`Predictor`."""
-        after = torch.full_like(context[:, :1], context.shape[1] - 1) if last_only else None
+        after = None
+        if last_only and self.space.reads == "positions":
+            count, length = self.space.extent(context)
+            last = torch.tensor(length - 1, device=next(self.parameters()).device)
+            after = last.expand(count, 1)
         return self.body.encode(self.space.embed_context(context), first=first, after=after)
 
     def extend(self, state: Any, elements: Tensor) -> Any:
@@ -90,13 +127,25 @@ class EBT(Predictor):
         energies = [pick(energy, index) for energy in thought.energies]
         return Trace([self.space.decode(y) for y in chosen], energies)
 
-    def task(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    def task(self, batch: dict[str, Tensor]) -> tuple[Any, Tensor]:
         """The space's reading of a batch."""
         return self.space.task(batch)
+
+    def extent(self, problem: Any) -> tuple[int, int]:
+        """How many problems, and how many rows of the model each takes."""
+        return self.space.extent(problem)
+
+    def scores(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """The space's further measures."""
+        return self.space.scores(output, target)
 
     def keep(self, state: Any, rows: Tensor) -> Any:
         """The state of some of its problems, by index."""
         return self.body.keep(state, rows)
+
+    def fixed(self, state: Any, capacity: int) -> Any | None:
+        """The body's; see :class:`Predictor`."""
+        return self.body.fixed(state, capacity)
 
     def training_flops(
         self,
@@ -115,14 +164,17 @@ class EBT(Predictor):
         """
         steps = self.thinker.config.steps if steps is None else steps
         space, passed = self.space.flops(), self.body.energy_flops(length)
+        pairs = self.body.pair_flops(length)
         walked = STEP * (passed + length * space.embed) + length * space.point
+        walked += (STEP_OF_PAIRS - STEP) * pairs
         taught = TRAINED_STEP * (passed + length * space.embed) + TRAINED * length * space.point
-        if through != "all":
-            taught -= length * space.entry
+        taught += (TRAINED_STEP_OF_PAIRS - TRAINED_STEP) * pairs
         learning = {"all": steps, "last": 1.0, "none": min(steps, judged_steps)}[through]
+        constant = learning if through != "all" else float(not self._amortised)
         descent = learning * taught + (steps - learning) * walked
+        descent -= constant * length * space.entry
         judged = judged_steps + judged_start
-        around = length * (space.start * self._amortised + judged * space.decode)
+        around = length * (space.start * self._amortised + judged * space.decode) + space.context
         encoded = self.body.encode_flops(length, steps)
         return sequences * (TRAINED * (encoded + around) + descent)
 
@@ -134,10 +186,12 @@ class EBT(Predictor):
         steps = self.thinker.config.steps if budget.steps is None else budget.steps
         space, passed = self.space.flops(), self.body.energy_flops(length)
         seen = passed + length * space.embed
-        each = (STEP * steps + 1) * seen + (steps + 1) * length * space.point
+        walked, scored = STEP * steps + budget.score, steps + budget.score
+        each = walked * seen + scored * length * space.point
+        each += (STEP_OF_PAIRS - STEP) * steps * self.body.pair_flops(length)
         read = space.decode * (steps + 2 if budget.trace else 1)
-        around = length * (space.start * self._amortised + read)
-        return self.body.encode_flops(length, steps + 1) + budget.candidates * each + around
+        around = length * (space.start * self._amortised + read) + space.context
+        return self.body.encode_flops(length, scored) + budget.candidates * each + around
 
     @property
     def _amortised(self) -> bool:

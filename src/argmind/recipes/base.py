@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from argmind.config import PartConfig, override, part
+from argmind.nn.dimensions import Dimensions
 from argmind.nn.sizes import find_size
-from argmind.nn.transformer import TransformerConfig
 from argmind.registry import find
 from argmind.thinking.thinker import ThinkingConfig
 from argmind.train.config import OptimizerConfig, TrainingConfig
@@ -56,7 +56,7 @@ def sized(recipe: Recipe, size: str) -> Recipe:
 
 def _with_dimensions(config: Any, layers: int, heads: int, width: int) -> Any:
     """A config tree with the dimensions of its transformer changed."""
-    if isinstance(config, TransformerConfig):
+    if isinstance(config, Dimensions):
         return replace(config, num_layers=layers, num_heads=heads, hidden_dim=width)
     changes = {
         item.name: _with_dimensions(getattr(config, item.name), layers, heads, width)

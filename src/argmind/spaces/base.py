@@ -6,7 +6,7 @@ candidate. A candidate is one tensor (B, N, *P, *F); an energy is (B, N, *P).
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,9 @@ from argmind.randomness import Randomness, normal
 from argmind.registry import Part
 
 StartKind = Literal["noise", "zeros", "amortised", "given"]
+Reading = Literal["positions", "whole"]
+#: What a predictor is asked: tokens (B, S), or named tensors that its space understands.
+Problem = Tensor | dict[str, Tensor]
 
 
 class Embedding(NamedTuple):
@@ -26,8 +29,33 @@ class Embedding(NamedTuple):
     pair: Tensor  # (B, N, *P, D)
 
 
+class Given(NamedTuple):
+    """What a problem says of its answer: a candidate (B, *P, *F), and which entries are known."""
+
+    candidate: Tensor
+    held: Tensor | None = None  # bool, broadcasts to the candidate: these entries never move
+
+    def pick(self, index: Tensor) -> Given:
+        """Some of the problems."""
+        return Given(self.candidate[index], None if self.held is None else self.held[index])
+
+
+class Whole(NamedTuple):
+    """A problem with one answer, as a bidirectional model reads it."""
+
+    condition: Tensor  # (B, D)
+    rows: Tensor | None = None  # (B, L, D), added to those of a candidate
+    given: Given | None = None
+
+    def pick(self, index: Tensor) -> Whole:
+        """Some of the problems."""
+        rows = None if self.rows is None else self.rows[index]
+        given = None if self.given is None else self.given.pick(index)
+        return Whole(self.condition[index], rows, given)
+
+
 class SpaceFlops(NamedTuple):
-    """Forward matmul FLOPs of what a space does with one candidate of one prediction."""
+    """Forward matmul FLOPs of what a space does with one candidate, per row of the model."""
 
     start: float = 0.0  # an amortised first guess
     point: float = 0.0  # from the candidate to where the energy is differentiated
@@ -36,6 +64,7 @@ class SpaceFlops(NamedTuple):
     #: The share of point and embed that reads the candidate itself: the gradient into a candidate
     #: that is a constant is never needed.
     entry: float = 0.0
+    context: float = 0.0  # reading a problem, once
 
 
 class Space(nn.Module, Part):
@@ -49,16 +78,29 @@ class Space(nn.Module, Part):
 
     #: How many trailing axes of a candidate belong to one prediction.
     feature_axes: ClassVar[int] = 1
+    #: Problems are read as rows with a prediction each (B, S, D), or as a :class:`Whole`.
+    reads: ClassVar[Reading] = "positions"
+    #: Are targets candidates themselves, with others between them?
+    continuous: bool = False
     #: Can it turn the context stream's output into a first guess?
-    amortises: ClassVar[bool] = False
+    amortises: bool = False
+    #: Width of what heads pair with (None: the model's own).
+    pair_dim: int | None = None
+    #: What the task loss is called.
+    metric: str = "loss"
 
-    def task(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """A batch as what is given (B, S, …) and what is to be predicted (B, *P, …)."""
+    def task(self, batch: dict[str, Tensor]) -> tuple[Any, Tensor]:
+        """A batch as a problem and what is to be predicted (B, *P, …)."""
         raise NotImplementedError
 
-    def embed_context(self, context: Tensor) -> Tensor:
-        """The given elements as transformer input (B, S, D)."""
+    def embed_context(self, context: Any) -> Any:
+        """A problem as the body reads it: transformer input (B, S, D), or a :class:`Whole`."""
         raise NotImplementedError
+
+    def extent(self, problem: Any) -> tuple[int, int]:
+        """How many problems, and how many rows of the model each takes."""
+        batch, length = problem.shape
+        return batch, length
 
     def feature_shape(self) -> tuple[int, ...]:
         """Shape F of one candidate."""
@@ -80,13 +122,25 @@ class Space(nn.Module, Part):
         """The candidate after a step."""
         return y - delta
 
+    def move_by_constant(self, y: Tensor, point: Tensor, delta: Tensor) -> Tensor:
+        """The same where the gradient was taken without a graph: nothing is learnt through it."""
+        return self.move(y, point, delta)
+
     def decode(self, y: Tensor) -> Tensor:
         """Candidates in the user's terms, for text logits (..., V)."""
         raise NotImplementedError
 
+    def ideal(self, target: Tensor) -> Tensor:
+        """Candidates (B, *P, *F) that answer targets; where answers are continuous, they are it."""
+        return target
+
     def output_loss(self, output: Tensor, target: Tensor) -> Tensor:
         """Task loss per prediction of decoded outputs, given targets of matching shape."""
         raise NotImplementedError
+
+    def scores(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:  # noqa: ARG002
+        """Further measures of decoded outputs, each per prediction, by name."""
+        return {}
 
     def loss(self, y: Tensor, target: Tensor) -> Tensor:
         """Task loss (B, N, *P) of candidates, given targets (B, *P, …)."""
@@ -108,26 +162,38 @@ class Space(nn.Module, Part):
         hidden: Tensor | None,
         noise_std: float,
         generator: Randomness,
+        given: Tensor | None = None,
     ) -> Tensor:
         """First candidates (B, N, *P, *F) for ``predictions`` = (B, N, *P).
 
-        ``noise``: N(0, noise_std²); ``zeros``; ``amortised``: the first guess, candidates after
-        the first perturbed by noise, so that several of them differ.
+        ``noise``: N(0, noise_std²); ``zeros``; ``given``: what the problem offers (B, *P, *F);
+        ``amortised``: the first guess, a correction of that where there is one. Candidates after
+        the first are perturbed by noise, so that several of them differ. Candidates are as large as
+        what the problem offers.
         """
         weight = next(self.parameters())
-        shape = (*predictions, *self.feature_shape())
+        offered = () if given is None else given.shape[-self.feature_axes :]
+        shape = (*predictions, *(offered or self.feature_shape()))
         if kind == "zeros":
             return torch.zeros(shape, device=weight.device, dtype=weight.dtype)
         if kind == "noise":
             return noise_std * normal(shape, weight, generator)
-        if kind != "amortised" or hidden is None:
-            raise ValueError(f"cannot start from {kind!r} without a context stream output")
-        first = self.amortised(hidden)[:, None]
+        first = self._first(kind, hidden, given)[:, None]
         if predictions[1] == 1:
             return first
         rest = (predictions[0], predictions[1] - 1, *shape[2:])
         others = first + noise_std * normal(rest, weight, generator)
         return torch.cat([first, others], dim=1)
+
+    def _first(self, kind: StartKind, hidden: Tensor | None, given: Tensor | None) -> Tensor:
+        if kind == "given":
+            if given is None:
+                raise UserError("the start is the given candidate, and this problem gives none.")
+            return given
+        if hidden is None:
+            raise ValueError(f"cannot start from {kind!r} without a context stream output")
+        guess = self.amortised(hidden)
+        return guess if given is None else given + guess
 
 
 def token_loss(logits: Tensor, target: Tensor) -> Tensor:

@@ -16,7 +16,8 @@ class Budget:
     (self-verification), or the largest drop from its start. ``accept_lower``: a step that does not
     lower the energy is taken back and halved. ``noisy``: apply the rule's and schedule's training
     noise. ``deadline_s``: no new step after this many seconds, the first one excepted. ``trace``:
-    record every step.
+    record every step. ``score``: evaluate the answer's own energy, one pass more; without it a
+    prediction's energy is that of the candidate before the last step.
     """
 
     steps: int | None = None
@@ -27,6 +28,7 @@ class Budget:
     noisy: bool = False
     deadline_s: float | None = None
     trace: bool = False
+    score: bool = True
 
     def __post_init__(self) -> None:
         if self.steps is not None and self.steps < 0:
@@ -35,3 +37,8 @@ class Budget:
             raise ValueError(f"candidates must be at least 1, got {self.candidates}")
         if self.deadline_s is not None and not self.deadline_s > 0:
             raise ValueError(f"deadline_s must be positive, got {self.deadline_s}")
+        if not self.score and (self.candidates > 1 or self.accept_lower or self.trace):
+            raise ValueError(
+                "score may be left out only for one candidate, without accept_lower "
+                "and trace: they need every energy"
+            )

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from argmind.energy.base import EnergyModel, Selection
 from argmind.spaces.base import Space
+from argmind.thinking.gradient import energy_gradient
 
 
 class Slope(NamedTuple):
@@ -34,23 +35,39 @@ class Landscape:
         Energies are summed for the gradient, which couples nothing: each depends on its own
         candidate alone. Cost: one pass and one backward of the candidate stream.
         """
-        with torch.enable_grad():
-            point = self.space.point(y, step)
-            constant = not point.requires_grad
-            if constant:
-                point = point.detach().requires_grad_()
-            energy = self.body.energy(self.state, self.space.embed(point), step)
-            (gradient,) = torch.autograd.grad(energy.sum(), point, create_graph=graph)
-        if not graph:
-            energy = energy.detach()
-            constant = constant or not y.requires_grad
-        # A constant point is handed on as one: nothing may accumulate a gradient in it.
-        return Slope(energy, gradient, point.detach() if constant else point)
+        self.body.ready(self.state, step)
+        point = self.space.point(self.hold(y), step)
+
+        def energies(point: Tensor) -> Tensor:
+            return self.body.energy(self.state, self.space.embed(point), step)
+
+        gradient, energy = energy_gradient(energies, point, graph)
+        return Slope(energy, self._still(gradient), point)
 
     @torch.no_grad()
     def energy(self, y: Tensor, step: int) -> Tensor:
         """Energy alone, without a graph."""
-        return self.body.energy(self.state, self.space.embed(self.space.point(y, step)), step)
+        self.body.ready(self.state, step)
+        point = self.space.point(self.hold(y), step)
+        return self.body.energy(self.state, self.space.embed(point), step)
+
+    def move(self, y: Tensor, point: Tensor, delta: Tensor, graph: bool = True) -> Tensor:
+        """The candidate after a step (``graph``: as its slope had); what is known stays."""
+        move = self.space.move if graph else self.space.move_by_constant
+        return self.hold(move(y, point, delta))
+
+    def hold(self, y: Tensor) -> Tensor:
+        """Candidates with the entries that the problem says are known."""
+        given = self.body.given(self.state)
+        if given is None or given.held is None:
+            return y
+        return torch.where(given.held[:, None], given.candidate[:, None].to(y), y)
+
+    def _still(self, gradient: Tensor) -> Tensor:
+        given = self.body.given(self.state)
+        if given is None or given.held is None:
+            return gradient
+        return gradient.masked_fill(given.held[:, None], 0)
 
     def narrow(self, active: Tensor) -> tuple[Landscape, Selection] | None:
         """The same landscape for the predictions (B, *P) that are still active."""

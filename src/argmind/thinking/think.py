@@ -31,7 +31,8 @@ class Plan:
     ``through`` says which steps a loss on the candidates is differentiated through: ``none``: each
     step starts from a constant and keeps its own gradient's graph; ``last``: only the last step's
     gradient keeps a graph; ``all``: everything does; ``None``: no graph at all (inference).
-    ``stop``, ``accept_lower`` and ``deadline_s`` are for inference.
+    In training, thinking may go on at step ``first`` with the rule's ``memory``. ``stop``,
+    ``accept_lower``, ``deadline_s`` and ``score`` are for inference.
     """
 
     steps: int
@@ -39,10 +40,13 @@ class Plan:
     sizes: Sizes
     stop: Stop | None = None
     through: Through | None = None
+    first: int = 0
+    memory: Tensor | None = None
     accept_lower: bool = False
     noisy: bool = False
     deadline_s: float | None = None
     keep: bool = False
+    score: bool = True
 
 
 @dataclass
@@ -51,10 +55,10 @@ class Thought:
 
     ``candidates`` (when kept): y_0 … y_T, y_k being the answer of a budget of k steps;
     ``energies``: E(y_0) … E(y_{T−1}), each where its step evaluated it (look-ahead or noise
-    included), and at inference E(y_T), which is ``energy`` too. ``steps`` and ``nfe`` (B, N, *P)
-    count moves and energy-gradient evaluations; ``diverged`` marks predictions whose energy or
-    candidate became non-finite: they stay where they last were finite, and no caller should take
-    them for an answer.
+    included), and E(y_T) where it was scored, which is ``energy`` then. ``steps`` and ``nfe``
+    (B, N, *P) count moves and energy-gradient evaluations; ``diverged`` marks predictions whose
+    energy or candidate became non-finite: they stay where they last were finite, and no caller
+    should take them for an answer.
     """
 
     candidate: Tensor
@@ -64,6 +68,7 @@ class Thought:
     diverged: Tensor
     energies: list[Tensor] = field(default_factory=list)
     candidates: list[Tensor] = field(default_factory=list)
+    memory: Tensor | None = None
 
 
 def think(landscape: Landscape, start: Tensor, plan: Plan, generator: Randomness = None) -> Thought:
@@ -83,21 +88,21 @@ def think(landscape: Landscape, start: Tensor, plan: Plan, generator: Randomness
 
 def _unroll(landscape: Landscape, y: Tensor, plan: Plan, generator: Randomness) -> Thought:
     """The differentiable form: a fixed number of steps, every candidate kept for the loss."""
-    memory: Tensor | None = None
+    memory = plan.memory
     candidates, energies = [y], []
-    for step in range(plan.steps):
-        graph = plan.through != "last" or step == plan.steps - 1
+    for step in range(plan.first, plan.steps):
+        graph = torch.is_grad_enabled() and (plan.through != "last" or step == plan.steps - 1)
         if plan.through == "none":
             y, memory = y.detach(), None if memory is None else memory.detach()
         y, slope, memory = _step(landscape, y, memory, step, plan, graph, generator)
         candidates.append(y)
         energies.append(slope.energy)
     predictions = y.shape[: y.ndim - landscape.space.feature_axes]
-    count = torch.full(predictions, plan.steps, device=y.device)
+    count = torch.full(predictions, plan.steps - plan.first, device=y.device)
     diverged = torch.zeros_like(count, dtype=torch.bool)
     for energy in energies:
         diverged |= ~energy.detach().isfinite()
-    return Thought(y, None, count, count, diverged, energies, candidates)
+    return Thought(y, None, count, count, diverged, energies, candidates, memory)
 
 
 def _step(
@@ -115,7 +120,7 @@ def _step(
     slope = landscape.slope(y, step, graph)
     size = _broadcast(plan.sizes(step), slope.point)
     delta, memory = plan.rule.delta(slope.gradient, slope.energy, size, memory)
-    return space.move(y, slope.point, delta), slope, memory
+    return landscape.move(y, slope.point, delta, graph), slope, memory
 
 
 def _broadcast(size: Tensor | float, point: Tensor) -> Tensor | float:
@@ -191,7 +196,7 @@ class _Walk:
         self._record(
             per_prediction(self.active, y, self.y) if plan.accept_lower else self.y, energy
         )
-        moved = self.space.move(y, slope.point, delta)
+        moved = self.landscape.move(y, slope.point, delta)
         going = alive & ~finished & moved.isfinite().flatten(alive.ndim).all(-1)
         self.diverged |= self.active & ~(going | finished)
         if self.settles:
@@ -238,6 +243,9 @@ class _Walk:
 
     def thought(self) -> Thought:
         """What this walk leaves."""
+        if self.energy is not None and not self.plan.score:
+            self.diverged |= ~self.energy.isfinite()
+            return self._left(self.y, self.energy)
         energy = self._last_energy()
         y, energy = self.accept.finish(self.y, energy)
         y = per_prediction(self.active, y, self.y)
@@ -245,6 +253,9 @@ class _Walk:
             energy = torch.where(self.active, energy, self.energy)
         self.diverged |= ~energy.isfinite()
         self._record(y, energy)
+        return self._left(y, energy)
+
+    def _left(self, y: Tensor, energy: Tensor) -> Thought:
         return Thought(
             y, energy, self.steps, self.nfe, self.diverged, self.energies, self.candidates
         )

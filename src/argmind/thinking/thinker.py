@@ -60,7 +60,7 @@ class Thinker(nn.Module):
         Raises:
             UserError: zero steps from noise or zeros.
         """
-        if budget.steps == 0 and self.config.start != "amortised":
+        if budget.steps == 0 and self.config.start in ("noise", "zeros"):
             raise UserError(
                 f"0 thinking steps leave the start as it is, and this model starts from "
                 f"{self.config.start}: ask for --steps 1 or more, or train with "
@@ -72,12 +72,13 @@ class Thinker(nn.Module):
         asked = landscape.body.predictions(landscape.state)
         predictions = torch.Size((asked[0], candidates, *asked[1:]))
         kind = self.config.start
-        if kind == "given":
-            raise UserError("this model starts from a given candidate (thinking.start=given).")
         hidden = landscape.body.hidden(landscape.state) if kind == "amortised" else None
-        return landscape.space.start(
-            kind, predictions, hidden, self.config.start_noise_std, generator
+        given = landscape.body.given(landscape.state)
+        offered = None if given is None else given.candidate
+        start = landscape.space.start(
+            kind, predictions, hidden, self.config.start_noise_std, generator, offered
         )
+        return landscape.hold(start)
 
     def train_think(
         self,
@@ -86,13 +87,25 @@ class Thinker(nn.Module):
         steps: int,
         through: Through,
         generator: Randomness,
+        *,
+        sizes: Sizes | None = None,
+        first: int = 0,
+        memory: Tensor | None = None,
     ) -> Thought:
-        """Differentiable thinking, with the training-time randomness of rule and schedule."""
+        """Differentiable thinking, with the training-time randomness of rule and schedule.
+
+        A thought may be had piece by piece: the next one goes on at step ``first`` with the
+        ``memory`` that the last one left, and the same ``sizes``.
+        """
+        if sizes is None:
+            sizes = self.sizes(landscape, start, generator, noisy=True)
         plan = Plan(
             steps=steps,
             rule=self.rule,
-            sizes=self._sizes(landscape, start, generator, noisy=True),
+            sizes=sizes,
             through=through,
+            first=first,
+            memory=memory,
             noisy=True,
         )
         return think(landscape, start, plan, generator)
@@ -104,28 +117,30 @@ class Thinker(nn.Module):
         generator: Randomness = None,
         start: Tensor | None = None,
     ) -> Thought:
-        """Thinking at inference; always scored, so that every answer comes with its energy."""
+        """Thinking at inference; every answer comes with an energy."""
         if start is None:
             self.check(budget)
             start = self.start(landscape, budget.candidates, generator)
         plan = Plan(
             steps=self.config.steps if budget.steps is None else budget.steps,
             rule=self.rule,
-            sizes=self._sizes(landscape, start, generator, budget.noisy),
+            sizes=self.sizes(landscape, start, generator, budget.noisy),
             stop=budget.stop.build(),
             accept_lower=budget.accept_lower,
             noisy=budget.noisy,
             deadline_s=budget.deadline_s,
             keep=budget.trace,
+            score=budget.score,
         )
         return think(landscape, start, plan, generator)
 
-    def _sizes(
+    def sizes(
         self,
         landscape: Landscape,
         start: Tensor,
         generator: Randomness,
         noisy: bool,
     ) -> Sizes:
+        """Step sizes of one thought; random ones are drawn here."""
         predictions = start.shape[: start.ndim - landscape.space.feature_axes]
         return self.schedule.sizes(predictions, start, generator, noisy)

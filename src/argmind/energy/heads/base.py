@@ -8,10 +8,13 @@ from argmind.registry import Part
 
 
 class Head(nn.Module, Part):
-    """``forward(h, pair) → energy``: hidden states (..., D) and what the space pairs with them."""
+    """``forward(h, pair) → energy``: hidden states (..., D) and what the space pairs with them.
+
+    Built with the width D, and that of the pair.
+    """
 
     def forward(self, h: Tensor, pair: Tensor) -> Tensor:
-        """Energies (...) of hidden states (..., D) and what the space pairs with them (..., D)."""
+        """Energies (...) of hidden states (..., D) and what the space pairs with them (..., Q)."""
         raise NotImplementedError
 
     def zero(self) -> None:

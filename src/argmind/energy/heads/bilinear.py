@@ -30,11 +30,11 @@ class BilinearHead(Head):
             if self.pull < 0:
                 raise ValueError(f"pull may not be negative, got {self.pull}")
 
-    def __init__(self, config: Config, dim: int) -> None:
+    def __init__(self, config: Config, dim: int, pair_dim: int) -> None:
         super().__init__()
         self.pull = config.pull
         self.linear = nn.Linear(dim, 1, bias=False)
-        self.bilinear = nn.Linear(dim, dim, bias=False)
+        self.bilinear = nn.Linear(dim, pair_dim, bias=False)
         nn.init.zeros_(self.linear.weight)
         if config.start == "identity":
             nn.init.eye_(self.bilinear.weight)

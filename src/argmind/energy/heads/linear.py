@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor, nn
 
@@ -17,12 +18,16 @@ class LinearHead(Head):
 
     @dataclass(frozen=True, kw_only=True)
     class Config(PartConfig):
-        pass
+        #: The published text models start at random, the image models at zero energy.
+        start: Literal["random", "zeros"] = "random"
 
-    def __init__(self, config: Config, dim: int) -> None:  # noqa: ARG002
+    def __init__(self, config: Config, dim: int, pair_dim: int) -> None:  # noqa: ARG002
         super().__init__()
         self.linear = nn.Linear(dim, 1, bias=False)
-        nn.init.xavier_uniform_(self.linear.weight)
+        if config.start == "random":
+            nn.init.xavier_uniform_(self.linear.weight)
+        else:
+            nn.init.zeros_(self.linear.weight)
 
     def forward(self, h: Tensor, pair: Tensor) -> Tensor:  # noqa: ARG002
         """Energies (...)."""

@@ -1,0 +1,1 @@
+"""Noising and its undoing: Gaussian processes, their samplers, and how noisy a picture is."""

@@ -1,0 +1,88 @@
+"""Plain learning from answers: how rivals that give a sequence of them learn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import torch
+from torch import Tensor
+
+from argmind.config import PartConfig
+from argmind.objectives.base import Loss, Objective
+from argmind.predictors._answers import AnswerPredictor, TurnPredictor
+from argmind.randomness import Randomness
+from argmind.registry import register
+from argmind.thinking.budget import Budget
+
+A = TypeVar("A", bound=AnswerPredictor)
+
+
+class AnswerObjective(Objective[A]):
+    """Held-out measures of predictors of reasoning problems, turn by turn."""
+
+    @torch.no_grad()
+    def evaluate(self, batch: dict[str, Tensor], generator: torch.Generator) -> Loss:
+        """Loss and scores after the trained number of turns, and after each."""
+        problem, target = self.predictor.task(batch)
+        prediction = self.predictor.predict(problem, Budget(trace=True), generator)
+        assert prediction.trace is not None  # asked for
+        metrics: dict[str, Tensor] = {}
+        for turn, output in enumerate(prediction.trace.outputs):
+            named = {self.metric: self.predictor.loss(output, target)}
+            for name, values in (named | self.predictor.scores(output, target)).items():
+                metrics[f"{name}_step_{turn}"] = metrics[name] = values.mean()
+        metrics["unsure"] = prediction.energy.mean()
+        return Loss(metrics[self.metric], metrics, len(target))
+
+
+@register("objective", "supervised")
+class Supervised(AnswerObjective[TurnPredictor]):
+    """Task loss after every turn (their mean) or after the last, through all of them."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(PartConfig):
+        loss_on: Literal["all", "last"] = "all"
+        #: Draw the number of turns uniformly from fewest_turns … the trained (None: no drawing).
+        fewest_turns: int | None = None
+
+        def __post_init__(self) -> None:
+            if self.fewest_turns is not None and self.fewest_turns < 1:
+                raise ValueError(f"fewest_turns must be at least 1, got {self.fewest_turns}")
+
+    def __init__(self, config: Config, predictor: TurnPredictor) -> None:
+        super().__init__()
+        self.config, self.predictor = config, predictor
+        self._judge = self.stage(self._losses)
+
+    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> Loss:
+        """Mean loss of one batch."""
+        losses = self._judge(batch, self._turns(generator), source=generator)
+        value = losses.mean() if self.config.loss_on == "all" else losses[-1]
+        return Loss(value, {self.metric: losses[-1].detach()}, len(batch["known"]))
+
+    @property
+    def repeats(self) -> bool:
+        """The same work in every step, unless the number of turns is drawn."""
+        return self.config.fewest_turns is None
+
+    def _losses(self, batch: dict[str, Tensor], count: int, source: Randomness) -> Tensor:  # noqa: ARG002
+        """After each turn."""
+        problem, target = self.predictor.task(batch)
+        turns = self.predictor.turns(problem, count)
+        return torch.stack([self.predictor.loss(turn.output, target).mean() for turn in turns])
+
+    def _turns(self, generator: torch.Generator) -> int:
+        most, fewest = self.predictor.trained_turns, self.config.fewest_turns
+        if fewest is None or fewest >= most:
+            return most
+        # Drawn on the host from the same seed: nothing waits for the device.
+        host = torch.Generator().manual_seed(generator.initial_seed())
+        return int(torch.randint(fewest, most + 1, (), generator=host))
+
+    def training_flops(self, batch: dict[str, Tensor]) -> float:
+        """See the predictor's; the mean number of turns."""
+        most, fewest = self.predictor.trained_turns, self.config.fewest_turns
+        turns = (min(fewest or most, most) + most) / 2
+        sequences, length = self.predictor.extent(self.predictor.task(batch)[0])
+        return self.predictor.training_flops(sequences, length, turns=turns)

@@ -1,0 +1,1 @@
+"""Image predictors that do not think, their objectives, and what they are measured by."""

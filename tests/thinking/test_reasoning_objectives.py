@@ -1,0 +1,284 @@
+"""What the objectives of reasoning problems teach, and what they carry from step to step."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import Tensor
+
+from argmind.config import part_config
+from argmind.nn.bidirectional import BidirectionalConfig
+from argmind.predictors.base import Predictor
+from argmind.thinking.budget import Budget
+from argmind.thinking.thinker import ThinkingConfig
+
+INPUTS = {"tokens": 6, "places": (6,), "symbols": 4, "given_symbols": 5}
+NUMBERS = {"tokens": 6, "places": (6,), "numbers": 3, "given_numbers": 2}
+SMALL = BidirectionalConfig(num_layers=1, num_heads=2, hidden_dim=16)
+
+
+def batch(count: int = 8, seed: int = 0) -> dict[str, Tensor]:
+    """The answer to a cell is the symbol given in the cell before it; the first is known."""
+    generator = torch.Generator().manual_seed(seed)
+    target = torch.randint(0, 4, (count, 6), generator=generator)
+    known = torch.zeros(count, 6, dtype=torch.bool)
+    known[:, ::2] = True
+    target[:, 1::2] = target[:, ::2]
+    return {
+        "given": torch.where(known, target, 4),
+        "target": target,
+        "known": known,
+        "places": torch.arange(6).expand(count, 6)[..., None],
+        "difficulty": torch.zeros(count),
+    }
+
+
+def built(name: str, steps: int = 3, inputs: dict | None = None, **options) -> Predictor:
+    torch.manual_seed(0)
+    thinking = ThinkingConfig(steps=steps, start="zeros")
+    config = part_config("predictor", name, **options)
+    return config.build(thinking, **(inputs or INPUTS)).double()
+
+
+def energy_model(steps: int = 3, **space) -> Predictor:
+    return built(
+        "ebt",
+        steps,
+        space=part_config("space", "grid", **space),
+        body=part_config(
+            "body", "bidirectional", transformer=SMALL, head=part_config("head", "bilinear")
+        ),
+    )
+
+
+def learns(objective, steps: int, lr: float = 1e-2) -> tuple[float, float]:
+    """Held-out loss before and after some training."""
+    held = batch(seed=1_000_000)
+    generator = torch.Generator()
+    objective.eval()
+    before = objective.evaluate(held, generator.manual_seed(0)).value.item()
+    optimizer = torch.optim.Adam(objective.predictor.parameters(), lr=lr)
+    objective.train()
+    for step in range(steps):
+        optimizer.zero_grad()
+        objective(batch(16, seed=step), generator.manual_seed(step)).value.backward()
+        optimizer.step()
+    objective.eval()
+    return before, objective.evaluate(held, generator.manual_seed(0)).value.item()
+
+
+@pytest.mark.parametrize(
+    ("objective", "predictor"),
+    [
+        ("thinking", energy_model),
+        ("improvement", energy_model),
+        ("progressive", energy_model),
+        ("supervised", lambda: built("one_pass", transformer=SMALL)),
+        ("supervised", lambda: built("looped", transformer=SMALL)),
+        ("deep_supervision", lambda: built("recursive", transformer=SMALL, thoughts=1, cycles=2)),
+    ],
+)
+def test_every_objective_learns_a_simple_rule(objective, predictor) -> None:
+    made = part_config("objective", objective).build(predictor())
+    before, after = learns(made, 40)
+    assert after < 0.85 * before
+
+
+@pytest.mark.parametrize("name", ["annealed", "answer_diffusion"])
+def test_models_of_noise_learn_to_tell_it(name: str) -> None:
+    if name == "annealed":
+        body = part_config("body", "bidirectional", transformer=SMALL, landscapes="told")
+        predictor, objective = built(name, body=body, levels=4), "ired"
+    else:
+        predictor, objective = built(name, transformer=SMALL), name
+    made = part_config("objective", objective).build(predictor).train()
+    optimizer = torch.optim.Adam(predictor.parameters(), lr=1e-2)
+    values = []
+    for step in range(80):
+        optimizer.zero_grad()
+        loss = made(batch(16, seed=step), torch.Generator().manual_seed(step))
+        loss.value.backward()
+        optimizer.step()
+        values.append(loss.value.item())
+    assert sum(values[-20:]) < 0.8 * sum(values[:20])
+
+
+# ---------------------------------------------------------------------- deep supervision
+
+
+def deep(steps: int = 3, **options):
+    predictor = built("recursive", steps, transformer=SMALL, thoughts=1, cycles=2)
+    return part_config("objective", "deep_supervision", **options).build(predictor).train()
+
+
+def test_problems_stay_until_they_are_halted() -> None:
+    objective = deep(steps=3, explore=0.0)
+    first, generator = batch(seed=0), torch.Generator().manual_seed(0)
+    for step in range(3):
+        objective(batch(seed=step), generator)
+        state = objective.runtime_state()
+        assert torch.equal(state["given"], first["given"])
+        assert (state["done"] == step + 1).all()
+    assert state["halted"].all(), "after thinking.steps segments at the latest"
+    objective(batch(seed=9), generator)
+    assert torch.equal(objective.runtime_state()["given"], batch(seed=9)["given"])
+    assert (objective.runtime_state()["done"] == 1).all()
+
+
+def test_a_model_that_is_sure_goes_on_to_the_next_problem() -> None:
+    objective = deep(steps=5, explore=0.0)
+    with torch.no_grad():
+        objective.predictor.halt.bias.fill_(50.0)
+    objective(batch(seed=0), torch.Generator().manual_seed(0))
+    assert objective.runtime_state()["halted"].all()
+    patient = deep(steps=50, explore=1.0)
+    with torch.no_grad():
+        patient.predictor.halt.bias.fill_(50.0)
+    patient(batch(seed=0), torch.Generator().manual_seed(0))
+    assert not patient.runtime_state()["halted"].any()
+
+
+def test_a_later_segment_goes_on_from_the_latents_of_the_one_before() -> None:
+    objective = deep(steps=3, explore=0.0)
+    same, generator = batch(seed=0), torch.Generator().manual_seed(0)
+    losses = [objective(same, generator).metrics["loss"] for _ in range(3)]
+    problem, target = objective.predictor.task(same)
+    turns = objective.predictor.turns(problem, 3)
+    for loss, turn in zip(losses, turns, strict=True):
+        torch.testing.assert_close(objective.predictor.loss(turn.output, target).mean(), loss)
+
+
+def test_only_the_last_cycle_is_differentiated() -> None:
+    predictor = built("recursive", transformer=SMALL, thoughts=1, cycles=3)
+    problem, _ = predictor.task(batch())
+    rows = predictor.problem(problem).detach().requires_grad_()
+    latents = predictor.segment(rows, predictor.begin(rows))
+    (whole,) = torch.autograd.grad(latents.answer.square().sum(), rows)
+    start = predictor.begin(rows)
+    with torch.no_grad():
+        told = predictor.told(rows)
+        for _ in range(2):
+            start = predictor._cycle(rows, start, told)
+    last = predictor._cycle(rows, start, predictor.told(rows))
+    (alone,) = torch.autograd.grad(last.answer.square().sum(), rows)
+    torch.testing.assert_close(whole, alone)
+
+
+# ---------------------------------------------------------------------- the energy model's
+
+
+def test_steps_grow_as_training_goes_on() -> None:
+    predictor = energy_model(steps=4)
+    objective = part_config("objective", "progressive", over_batches=8).build(predictor).train()
+    counts = []
+    for step in range(10):
+        counts.append(objective._steps(torch.Generator()))
+        objective(batch(seed=step), torch.Generator())
+    assert counts[0] == 1
+    assert counts[-1] == 4
+    assert counts == sorted(counts)
+    assert set(counts) == {1, 2, 3, 4}
+    resumed = part_config("objective", "progressive", over_batches=8).build(predictor)
+    resumed.load_runtime_state(objective.runtime_state())
+    assert resumed._steps(torch.Generator()) == 4
+    resumed.eval()
+    resumed(batch(), torch.Generator())
+    assert resumed.runtime_state()["seen"] == 10
+
+
+def test_improvement_asks_every_step_to_leave_less() -> None:
+    predictor, generator = energy_model(), torch.Generator()
+
+    def value(**options) -> float:
+        objective = part_config("objective", "improvement", **options).build(predictor)
+        return objective.train()(batch(), generator).value.item()
+
+    plain = part_config("objective", "thinking", loss_on="all").build(predictor)
+    base = plain.train()(batch(), generator).value.item()
+    assert value(improvement_weight=0.0) == pytest.approx(base)
+    problem, target = predictor.task(batch())
+    trace = predictor.predict(problem, Budget(trace=True)).trace
+    assert trace is not None
+    losses = [predictor.loss(output, target) for output in trace.outputs]
+    missing = [(after - 0.25 * before).clamp(min=0).mean() for before, after in pairwise(losses)]
+    want = base + 2.0 * (sum(missing) / len(missing)).item()
+    assert value(improvement_weight=2.0, kept=0.25) == pytest.approx(want)
+
+
+# ---------------------------------------------------------------------- annealed landscapes
+
+
+def annealed(**options):
+    body = part_config("body", "bidirectional", transformer=SMALL, landscapes="told")
+    return built("annealed", body=body, **options)
+
+
+def test_levels_go_from_noise_to_data() -> None:
+    predictor = annealed(levels=5)
+    scales = [predictor.scales(level) for level in range(5)]
+    data, noise = zip(*scales, strict=True)
+    assert list(data) == sorted(data)
+    assert list(noise) == sorted(noise, reverse=True)
+    assert data[0] < 0.1
+    assert noise[-1] < 0.5
+    assert all(a * a + s * s == pytest.approx(1) for a, s in scales)
+
+
+def test_an_exact_slope_leads_to_the_answer() -> None:
+    """Where ∇E is the noise between candidate and answer, the descent ends at the answer."""
+    predictor = annealed(levels=6)
+    problem, target = predictor.task(batch())
+    answer = predictor.space.ideal(batch()["target"])[:, None]
+    tokens = answer.shape[-2]
+
+    class Exact(type(predictor.body)):  # type: ignore[misc]
+        def energy(self, state, embedding, step):  # noqa: ARG002
+            data, noise = predictor.scales(step)
+            told = (embedding.pair - data * answer) / noise
+            return noise * 0.5 * told.square().sum((-1, -2)) / tokens
+
+    predictor.body.__class__ = Exact
+    got = predictor.predict(problem, Budget(steps=12))
+    assert (predictor.scores(got.output, target)["solved"] == 1).all()
+    torch.testing.assert_close(got.candidate, answer[:, 0], rtol=0, atol=1e-3)
+
+
+def test_a_wrong_answer_is_near_and_wrong() -> None:
+    objective = part_config("objective", "ired").build(annealed())
+    _, target = objective.predictor.task(batch())
+    answer = objective.predictor.space.ideal(target)[:, None]
+    wrong = objective._corrupted(target, answer, answer, torch.Generator().manual_seed(0))
+    changed = (wrong != answer).any(-1)[:, 0]
+    asked = ~batch()["known"]
+    assert (changed.sum(1) >= 1).all()
+    assert not changed[~asked].any()
+    assert changed.sum() < asked.sum()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "options", "message"),
+    [
+        ("predictor", "annealed", {"levels": 1}, "levels must be at least 2"),
+        ("predictor", "annealed", {"clip": 0.0}, "clip must be positive"),
+        ("predictor", "looped", {"pre_layers": -1}, "pre_layers may not be negative"),
+        ("predictor", "recursive", {"cycles": 0}, "cycles must be at least 1"),
+        ("predictor", "answer_diffusion", {"sampler": "euler"}, "is sampled by"),
+        ("objective", "ired", {"corrupted_share": 0.0}, "corrupted_share must lie"),
+        ("objective", "improvement", {"kept": 1.5}, "kept must lie"),
+        ("objective", "progressive", {"fewest_steps": 2}, "leave it out"),
+        ("objective", "deep_supervision", {"explore": 2.0}, "explore must lie"),
+        ("objective", "supervised", {"fewest_turns": 0}, "fewest_turns must be at least 1"),
+    ],
+)
+def test_impossible_settings_are_refused(kind, name, options, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        part_config(kind, name, **options)
+
+
+def test_annealed_landscapes_need_their_form() -> None:
+    with pytest.raises(ValueError, match="geometry=relaxed"):
+        part_config("predictor", "annealed", space=part_config("space", "grid"))
+    with pytest.raises(ValueError, match="landscapes=told"):
+        part_config("predictor", "annealed", body=part_config("body", "bidirectional"))

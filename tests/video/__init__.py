@@ -1,0 +1,1 @@
+"""Next-frame models, their objectives and roll-outs."""
