@@ -4,29 +4,38 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from argmind.assembly import build_objective, build_predictor, run_description
 from argmind.data.base import Progress as DataProgress
+from argmind.image.run import load_image_run
 from argmind.recipes.base import Recipe, customised, find_recipe
-from argmind.runs import Which, read_recipe
-from argmind.text.run import TextRun, load_text_run
+from argmind.runs import Which, load_run, read_recipe
+from argmind.text.run import load_text_run
 from argmind.train.distributed import join_world
 from argmind.train.metrics import require_tensorboard
 from argmind.train.progress import Progress, progress_for
 from argmind.train.runfolder import RunFolder
 from argmind.train.trainer import Trainer, TrainOutcome
 
+#: How a run is opened, by the kind of data that it was trained on.
+_LOADERS: dict[str, Callable[..., Any]] = {"text": load_text_run, "images": load_image_run}
 
-def load(run: str | Path, *, which: Which | int = "best", device: str = "auto") -> TextRun:
-    """Load a trained run for prediction and generation.
+
+def load(run: str | Path, *, which: Which | int = "best", device: str = "auto") -> Any:
+    """Load a trained run for use.
+
+    Returns:
+        :class:`argmind.text.run.TextRun` or :class:`argmind.image.run.ImageRun`; of data of other
+        kinds :class:`argmind.runs.LoadedRun`.
 
     Raises:
         UserError: no such run, nothing intact in it, or no such device.
     """
-    return load_text_run(run, which=which, device=device)
+    recipe, _ = read_recipe(run)
+    return _LOADERS.get(recipe.data.part_name, load_run)(run, which=which, device=device)
 
 
 def fit(
@@ -66,10 +75,16 @@ def run_recipe(
 
     Everything that can be refused is refused before training begins: options when the recipe is
     read, folder and device before the data is, data when it is opened.
+
+    Args:
+        texts: documents from Python, for a recipe on text.
+        data: what to train on, in place of what the recipe names; of images from Python, say,
+            ``recipe.data.build(seed=0, given=arrays, labels=labels)``.
     """
     require_ready(recipe, out, resume)
     if data is None:
-        data = recipe.data.build(seed=recipe.training.seed, texts=texts, progress=data_progress)
+        given = {} if texts is None else {"texts": texts}
+        data = recipe.data.build(seed=recipe.training.seed, progress=data_progress, **given)
     inputs = data.model_inputs
     predictor = build_predictor(recipe, inputs)
     trainer = Trainer(

@@ -9,7 +9,7 @@ import torch
 
 from argmind.config import to_dict
 from argmind.objectives.base import Objective
-from argmind.predictors.base import Predictor
+from argmind.predictors.base import Predictor, require_understood
 from argmind.recipes.base import Recipe
 
 
@@ -18,7 +18,11 @@ def build_predictor(recipe: Recipe, inputs: Mapping[str, Any]) -> Predictor:
 
     ``inputs`` is what the data says about itself (text: ``vocab_size``). The global generator is
     left as it was.
+
+    Raises:
+        UserError: the predictor is not made for such data.
     """
+    require_understood(recipe.predictor, inputs, own=("self", "config", "thinking"))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.training.seed)
         return recipe.predictor.build(recipe.thinking, **inputs)

@@ -32,7 +32,11 @@ HOMES: dict[str, str] = {
     "predictor": "argmind.predictors",
     "tokenizer": "argmind.data.tokenizers",
     "source": "argmind.data.sources",
+    "image_source": "argmind.data.images",
+    "task": "argmind.data.tasks",
+    "scene": "argmind.data.scenes",
     "dataset": "argmind.data.datasets",
+    "problem": "argmind.data.reasoning",
     "recipe": "argmind.recipes",
     "quickstart": "argmind.quickstart",
 }

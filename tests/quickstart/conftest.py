@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
+import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from argmind.quickstart import tour as tour_module
 from argmind.quickstart.text import TextDomain
 
 Take = Callable[..., dict[str, Any]]
+_CHECKER = Path(__file__).parents[1] / "report" / "html_check.py"
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,16 @@ class Toured:
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def checked() -> Callable[[str], Any]:
+    """The checker of pages that the tests of reports have."""
+    spec = importlib.util.spec_from_file_location("html_check", _CHECKER)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault("html_check", module)
+    spec.loader.exec_module(module)
+    return module.check
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ def test_the_rival_is_widened_until_parameters_are_equal(width, layers, vocabula
     inputs = {"vocab_size": vocabulary}
     target = count_parameters(recipe, inputs)
     assert count_parameters(rival, inputs) < 0.98 * target
-    wider = matched(rival, domain.rival_width, target, inputs)
+    wider = matched(rival, domain.entrants[1].width, target, inputs)
     assert abs(count_parameters(wider, inputs) - target) <= 0.02 * target
     assert wider.data == rival.data
 
@@ -66,7 +66,7 @@ def test_the_rival_is_widened_until_parameters_are_equal(width, layers, vocabula
 def test_parameters_out_of_reach_are_an_error():
     domain = TextDomain(TINY)
     with pytest.raises(ValueError, match="does not give"):
-        matched(domain.recipes()[1], domain.rival_width, 10, {"vocab_size": 257})
+        matched(domain.recipes()[1], domain.entrants[1].width, 10, {"vocab_size": 257})
 
 
 def test_both_models_share_what_is_no_part_of_the_model():

@@ -96,7 +96,7 @@ def test_a_machine_that_slows_down_gives_both_fewer_steps(hurried, monkeypatch):
     monkeypatch.setattr(tour, "_PATIENCE_S", 0.0)
     domain = Unstudied()
     hurried(domain, silent=True)
-    ours, theirs = domain.trained.thinker, domain.trained.rival
+    ours, theirs = domain.trained.thinker, domain.trained.rivals[0]
     assert ours.cut_short
     assert not theirs.cut_short
     assert ours.outcome.steps == theirs.outcome.steps == 1

@@ -91,7 +91,7 @@ def test_returned_summary_is_json_and_agrees_with_the_file(toured):
 
 def test_figures_agree_with_the_eval_machinery(toured):
     """`argmind eval` on the run's own held-out text repeats the table."""
-    from argmind.eval.budgets import measure
+    from argmind.eval.budgets import measure, with_bytes
     from argmind.thinking.budget import Budget
 
     loaded = argmind.load(toured.run, which="last")
@@ -99,13 +99,8 @@ def test_figures_agree_with_the_eval_machinery(toured):
     data = recipe.data.build(seed=recipe.training.seed)
     extra = read_results(toured.run / "results.json").extra
     batches = list(data.evaluation(8, extra["held_out_sequences"]))
-    row = measure(
-        loaded.predictor,
-        batches,
-        [Budget(steps=4, candidates=4)],
-        bytes_per_token=data.evaluation_bytes_per_token,
-        seed=3,
-    )[0]
+    rows = measure(loaded.predictor, batches, [Budget(steps=4, candidates=4)], seed=3)
+    row = with_bytes(rows, data.evaluation_bytes_per_token)[0]
     told = next(r for r in extra["budgets"] if (r["steps"], r["candidates"]) == (4, 4))
     assert math.isclose(row.nats.value, told["nats_per_token"]["value"], rel_tol=1e-6)
 

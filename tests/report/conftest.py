@@ -47,7 +47,7 @@ def curve(model: str, split: str, level: float, speed: float) -> Curve:
     tokens = np.linspace(0, 400_000, 81 if split == "training" else 9)[1:]
     noise = np.random.default_rng(1).normal(0, 0.06, len(tokens)) * (split == "training")
     nats = level + 5 * np.exp(-tokens / 60_000) + noise
-    return Curve(model=model, split=split, tokens=tokens, seconds=tokens / speed, nats=nats)
+    return Curve(model=model, split=split, seen=tokens, seconds=tokens / speed, losses=nats)
 
 
 def scores(model: str, signal: str, unit: str, noise: float) -> Scores:

@@ -8,7 +8,8 @@ from html.parser import HTMLParser
 
 VOID = {"meta", "br", "hr", "img", "input", "link", "col"}
 LOADING = {"src", "srcset", "data", "poster", "action", "formaction", "background", "ping"}
-FETCHING = {"script", "link", "iframe", "object", "embed", "img", "base", "audio", "video", "form"}
+FETCHING = {"script", "link", "iframe", "object", "embed", "base", "audio", "video", "form"}
+OWN_PICTURES = ("data:image/png;base64,", "data:image/gif;base64,")
 
 
 @dataclass
@@ -35,11 +36,14 @@ class _Reader(HTMLParser):
         found.tags[tag] += 1
         if len(set(names)) != len(names):
             found.faults.append(f"<{tag}> repeats an attribute")
+        if tag == "img" and not dict(attrs).get("alt"):
+            found.faults.append("a picture without words for it")
         if tag in FETCHING:
             found.faults.append(f"<{tag}> can load something")
         for name, value in attrs:
             value = value or ""
-            if name in LOADING or name.startswith("on"):
+            own = (tag, name) == ("img", "src") and value.startswith(OWN_PICTURES)
+            if (name in LOADING and not own) or name.startswith("on"):
                 found.faults.append(f"<{tag} {name}>")
             if name.endswith("href") and not value.startswith(("#", "data:image/png;base64,")):
                 found.faults.append(f"link to {value}")

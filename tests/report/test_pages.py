@@ -35,6 +35,9 @@ def test_the_checker_finds_faults():
         "<figure></figure>": "without exactly one caption",
         '<script src="a.js"></script>': "can load",
         '<a href="https://a.b">x</a>': "link to",
+        '<img alt="a" src="b.png">': "<img src>",
+        '<img alt="a" src="data:image/svg+xml;base64,aa">': "<img src>",
+        '<img src="data:image/png;base64,aa">': "without words",
         '<i id="a"></i><i id="a"></i>': "stands twice",
         "a\0b": "forbidden",
         "<style>@import 'x'</style>": "loads something",
@@ -314,6 +317,6 @@ def test_a_diverged_budget_is_never_the_best_and_is_told(example_text_report):
 
 def test_inputs_of_unequal_length_are_refused():
     with pytest.raises(ValueError, match="length"):
-        Curve(model="a", split="training", tokens=[1], seconds=[1, 2], nats=[1])
+        Curve(model="a", split="training", seen=[1], seconds=[1, 2], losses=[1])
     with pytest.raises(ValueError, match="shape"):
         Scores(model="a", signal="energy", unit="1", values=[1.0], losses=[1.0, 2.0])

@@ -27,7 +27,7 @@ def lines(figure) -> dict[str, np.ndarray]:
 
 def all_figures(report) -> dict:
     return {
-        "tokens": plots.learning_curves(report.curves, "tokens"),
+        "tokens": plots.learning_curves(report.curves, "seen"),
         "seconds": plots.learning_curves(report.curves, "seconds"),
         "loss": plots.against_steps(report.budgets, "nats", report.rival),
         "energy": plots.against_steps(report.budgets, "energy"),
@@ -77,7 +77,7 @@ def test_learning_curves_show_the_runs(example_text_report):
     shown = lines(plots.learning_curves(example_text_report.curves, "seconds"))
     assert len(shown) == 4
     curve = example_text_report.curves[1]
-    expected = np.stack([curve.seconds, curve.nats], 1)
+    expected = np.stack([curve.seconds, curve.losses], 1)
     np.testing.assert_array_equal(shown["EBT, held-out"], expected)
 
 

@@ -133,7 +133,7 @@ def _model_weights(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _on_meta(config: EBT.Config, thinking: ThinkingConfig, vocab_size: int) -> EBT:
     """A model of shapes only: its weights are still to come."""
     with torch.device("meta"):
-        return EBT(config, thinking, vocab_size)
+        return EBT(config, thinking, vocab_size=vocab_size)
 
 
 def _renamed(weights: Mapping[str, Tensor], model: EBT, flags: PublishedFlags) -> dict[str, Tensor]:

@@ -18,8 +18,20 @@ from argmind.train.trainer import TrainOutcome
 
 
 @dataclass(frozen=True, kw_only=True)
+class Entrant:
+    """A model as a quickstart knows it before training."""
+
+    label: str  # in words
+    key: str  # in the names of figures
+    #: Folder of its run, inside the thinker's, which has none of its own.
+    folder: str = ""
+    #: The setting of a rival's recipe that is widened until the parameters are equal.
+    width: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Contender:
-    """One of the two models, trained."""
+    """A model, trained."""
 
     label: str
     recipe: Recipe
@@ -37,12 +49,17 @@ class Contender:
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """Both models, trained on the same batches in the same order."""
+    """All models, trained on the same batches in the same order."""
 
     data: Any
     thinker: Contender
-    rival: Contender
+    rivals: tuple[Contender, ...]
     seed: int
+
+    @property
+    def contenders(self) -> tuple[Contender, ...]:
+        """The thinker, then its rivals."""
+        return (self.thinker, *self.rivals)
 
     @property
     def samples(self) -> int:
@@ -52,7 +69,7 @@ class Trained:
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """What was found out about the two.
+    """What was found out about the models.
 
     Once the results are complete, ``shown`` gives what is printed and ``page`` the HTML report.
     """
@@ -68,15 +85,12 @@ class Domain(ABC):
     """One modality's quickstart."""
 
     name: ClassVar[str]
-    #: The two in words, and in the names of figures.
-    labels: ClassVar[tuple[str, str]]
-    keys: ClassVar[tuple[str, str]]
-    #: Folder of the rival's run, inside the thinker's.
-    rival_folder: ClassVar[str]
-    #: The setting of the rival's recipe that is widened until the parameters are equal.
-    rival_width: ClassVar[str]
+    #: The thinker first, then its rivals.
+    entrants: ClassVar[tuple[Entrant, ...]]
     #: What one prediction is called, in the plural.
     unit: ClassVar[str] = "predictions"
+    #: Passes over the data after which models this small have learned what they can.
+    most_epochs: ClassVar[int] = 12
 
     def require(self) -> None:  # noqa: B027
         """Refuse what would fail later.
@@ -86,10 +100,10 @@ class Domain(ABC):
         """
 
     @abstractmethod
-    def recipes(self) -> tuple[Recipe, Recipe]:
-        """The thinker's and the rival's recipe in the sizes of a quickstart.
+    def recipes(self) -> tuple[Recipe, ...]:
+        """The recipe of every entrant in the sizes of a quickstart.
 
-        Batch size, order of samples and seed are those of the first for both.
+        Batch size, order of samples and seed are those of the first for all.
         """
 
     @abstractmethod
@@ -98,4 +112,4 @@ class Domain(ABC):
 
     @abstractmethod
     def study(self, trained: Trained, clock: Clock, screen: Screen) -> Study:
-        """Let both models loose on held-out data for as long as ``clock.study_s`` allows."""
+        """Let the models loose on held-out data for as long as ``clock.study_s`` allows."""

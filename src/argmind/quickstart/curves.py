@@ -3,35 +3,47 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from argmind.eval.curves import read_curve, seconds_at
+from argmind.eval.curves import seconds_at
 from argmind.report.data import Curve
 
 
-def learning_curves(run: Path, model: str, tokens_per_step: int) -> list[Curve]:
-    """Loss on training batches and on held-out data, against tokens and seconds of training."""
-    lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    logged = [line for line in map(json.loads, lines) if line["split"] == "train"]
-    logged = [line for line in logged if line.get("nats", line["loss"]) is not None]
-    steps = np.array([line["step"] for line in logged], float)
-    held_out = read_curve(run, tokens_per_step, 0.0)
-    return [
-        Curve(
-            model=model,
-            split="training",
-            tokens=(steps * tokens_per_step).tolist(),
-            seconds=seconds_at(run, steps).tolist(),
-            # The loss may hold more than the task (the start's loss, say); "nats" never does.
-            nats=[line.get("nats", line["loss"]) for line in logged],
-        ),
-        Curve(
-            model=model,
-            split="held-out",
-            tokens=held_out.tokens.tolist(),
-            seconds=held_out.seconds.tolist(),
-            nats=held_out.nats.tolist(),
-        ),
-    ]
+def learning_curves(run: Path, model: str, seen_per_step: int, metric: str) -> list[Curve]:
+    """A loss on training batches and on held-out data, against data seen and seconds of training.
+
+    Where a training line does not have the metric, its loss is meant.
+    """
+    text = (run / "metrics.jsonl").read_text(encoding="utf-8")
+    lines = [json.loads(line) for line in text.splitlines()]
+    # The loss may hold more than the task (the start's loss, say); the metric never does.
+    training = [(line, line.get(metric, line["loss"])) for line in _of(lines, "train")]
+    held_out = [(line, line[metric]) for line in _of(lines, "evaluation")]
+    named: list[tuple[Any, Any]] = [("training", training), ("held-out", held_out)]
+    return [_curve(run, model, split, pairs, seen_per_step) for split, pairs in named]
+
+
+def _of(lines: Sequence[Mapping[str, Any]], split: str) -> list[Mapping[str, Any]]:
+    return [line for line in lines if line["split"] == split]
+
+
+def _curve(
+    run: Path,
+    model: str,
+    split: Any,
+    pairs: Sequence[tuple[Mapping[str, Any], float | None]],
+    seen_per_step: int,
+) -> Curve:
+    known = [(line["step"], loss) for line, loss in pairs if loss is not None]
+    steps = np.array([step for step, _ in known], float)
+    return Curve(
+        model=model,
+        split=split,
+        seen=(steps * seen_per_step).tolist(),
+        seconds=seconds_at(run, steps).tolist(),
+        losses=[loss for _, loss in known],
+    )

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from argmind.quickstart.base import Domain, Study, Trained
+from argmind.quickstart.base import Domain, Entrant, Study, Trained
 from argmind.quickstart.pace import Clock
 from argmind.quickstart.screen import Screen
 from argmind.quickstart.text_study import TextStudy
@@ -63,10 +63,15 @@ class TextDomain(Domain):
     """EBT against Transformer++ on Python's manual."""
 
     name = "text"
-    labels = ("EBT", "Transformer++")
-    keys = ("ebt", "tpp")
-    rival_folder = "transformer_pp"
-    rival_width = "predictor.transformer.feedforward.multiplier"
+    entrants = (
+        Entrant(label="EBT", key="ebt"),
+        Entrant(
+            label="Transformer++",
+            key="tpp",
+            folder="transformer_pp",
+            width="predictor.transformer.feedforward.multiplier",
+        ),
+    )
     unit = "tokens"
 
     def __init__(self, sizes: TextSizes | None = None) -> None:
@@ -95,5 +100,5 @@ class TextDomain(Domain):
 
     def study(self, trained: Trained, clock: Clock, screen: Screen) -> Study:
         """Measure, sample, and tell."""
-        study = TextStudy(trained, self.labels, self.sizes.sample_tokens, screen)
+        study = TextStudy(trained, self.sizes.sample_tokens, screen)
         return study.run(clock, self.describe(trained.data))

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from rich.console import RenderableType
 from rich.text import Text
 
-from argmind.eval.budgets import Measured
+from argmind.eval.budgets import MeasuredText
 from argmind.eval.results import Figure, Results
 from argmind.eval.statistics import Interval, bootstrap, spearman
 from argmind.quickstart.base import Study, Trained
 from argmind.quickstart.curves import learning_curves
+from argmind.quickstart.plain import plain_interval, unequal_compute
 from argmind.quickstart.text_table import budget_table, ranged
 from argmind.report.data import BudgetRow, PassageToken, Sample, Scores, TextReport
 from argmind.report.limits import comparison, limits
@@ -38,9 +39,9 @@ class TextFindings:
     labels: tuple[str, str]
     data: str
     trained_steps: int
-    rival: Measured
-    budgets: Sequence[Measured]
-    settled: Measured
+    rival: MeasuredText
+    budgets: Sequence[MeasuredText]
+    settled: MeasuredText
     entropies: NDArray[Any]  # of the EBT as trained
     passage: Sequence[PassageToken]
     samples: Sequence[Sample]
@@ -59,20 +60,20 @@ class TextFindings:
     # -------------------------------------------------------------- rows
 
     @cached_property
-    def best(self) -> Measured:
+    def best(self) -> MeasuredText:
         """The budget with the least loss; the cheapest of equals."""
         return min(self.budgets, key=lambda row: (_or_worst(row.nats.value), row.nfe))
 
     @cached_property
-    def as_trained(self) -> Measured:
+    def as_trained(self) -> MeasuredText:
         """The trained number of steps with one candidate."""
         return self._at(self.trained_steps, 1)
 
-    def _at(self, steps: int, candidates: int) -> Measured:
+    def _at(self, steps: int, candidates: int) -> MeasuredText:
         wanted = Budget(steps=steps, candidates=candidates)
         return next(row for row in self.budgets if row.budget == wanted)
 
-    def _single(self) -> list[Measured]:
+    def _single(self) -> list[MeasuredText]:
         """The rows with one candidate, by steps."""
         return [row for row in self.budgets if row.budget.candidates == 1]
 
@@ -147,7 +148,7 @@ class TextFindings:
         """Steps that a token took with the plateau stop."""
         return float(np.mean(self.settled.evaluation.steps))
 
-    def _difference(self, row: Measured) -> Interval:
+    def _difference(self, row: MeasuredText) -> Interval:
         return row.minus(self.rival, self.trained.seed)
 
     def _correlation(self, scores: Scores) -> Interval:
@@ -174,7 +175,7 @@ class TextFindings:
     def report(self, results: Results, phases_s: Mapping[str, float]) -> TextReport:
         """What the page shows."""
         trained = self.trained
-        contenders = (trained.thinker, trained.rival)
+        contenders = trained.contenders
         training: Any = trained.thinker.recipe.data
         per_step = trained.thinker.recipe.training.batch_size * training.context_tokens
         tokens = f"{trained.thinker.outcome.steps * per_step:,}"
@@ -190,7 +191,7 @@ class TextFindings:
             curves=[
                 curve
                 for one in contenders
-                for curve in learning_curves(one.folder, one.label, per_step)
+                for curve in learning_curves(one.folder, one.label, per_step, "nats")
             ],
             scores=self.scores,
             passage=self.passage,
@@ -200,13 +201,8 @@ class TextFindings:
 
     def notes(self) -> list[str]:
         """What the figures say beside the table."""
-        ebt, rival = self.trained.thinker, self.trained.rival
-        time_ratio = ebt.training_s / rival.training_s
-        flops_ratio = ebt.training_flops / rival.training_flops
         said = [
-            f"Equal data is not equal compute: training {ebt.label} took {flops_ratio:.1f} times "
-            f"the FLOPs and {time_ratio:.1f} times the seconds of {rival.label}, which could have "
-            "learned from more text, or been larger, in that time.",
+            unequal_compute(self.trained),
             f"Stopped where a step changes the energy by less than a tenth of the usual first "
             f"change, a token took {self.mean_steps:.1f} of {self.settled.budget.steps} steps and "
             f"the loss was {self.settled.nats.value:.3f} nats per token.",
@@ -215,13 +211,6 @@ class TextFindings:
             said.append(
                 f"On the same tokens, {self.trained_steps} thinking steps changed the loss of the "
                 f"start by {ranged(self._gain, '+.4f')} nats per token."
-            )
-        if ebt.cut_short:
-            said.append(
-                f"The machine became slower along the way: {ebt.label} was stopped after "
-                f"{ebt.outcome.steps} of {ebt.recipe.training.steps} steps, before its learning "
-                f"rate had come down, while {rival.label} ended its schedule. That is unfair to "
-                f"{ebt.label}."
             )
         return said
 
@@ -260,7 +249,7 @@ class TextFindings:
         return text.append(f"{sample.continuation}\n", style="not dim")
 
 
-def _row(label: str, measured: Measured, difference: Interval | None) -> BudgetRow:
+def _row(label: str, measured: MeasuredText, difference: Interval | None) -> BudgetRow:
     thinks = difference is not None
     return BudgetRow(
         model=label,
@@ -287,17 +276,11 @@ def _plain(row: BudgetRow) -> dict[str, Any]:
     return {
         "steps": row.steps,
         "candidates": row.candidates,
-        **{name: _finite(interval) for name, interval in intervals.items()},
+        **{name: plain_interval(interval) for name, interval in intervals.items()},
         "nfe": row.nfe,
         "ms_per_token": row.ms_per_token,
         "diverged": row.diverged,
     }
-
-
-def _finite(interval: Interval | None) -> dict[str, float | None] | None:
-    if interval is None or not math.isfinite(interval.value):
-        return None
-    return dict(interval._asdict())
 
 
 def _or_worst(nats: float) -> float:

@@ -10,7 +10,7 @@ from itertools import product
 from torch import Tensor
 
 from argmind.errors import UserError
-from argmind.eval.budgets import Measured, measure
+from argmind.eval.budgets import MeasuredText, measure, with_bytes
 from argmind.eval.evaluate import evaluate
 from argmind.quickstart.base import Study, Trained
 from argmind.quickstart.pace import Clock
@@ -40,12 +40,11 @@ class Pair:
 class TextStudy:
     """Both models at their last step, and the held-out text they are measured on."""
 
-    def __init__(
-        self, trained: Trained, labels: tuple[str, str], sample_tokens: int, screen: Screen
-    ) -> None:
-        self.trained, self.labels, self.screen = trained, labels, screen
-        self.sample_tokens = sample_tokens
-        folders = (trained.thinker.folder, trained.rival.folder)
+    def __init__(self, trained: Trained, sample_tokens: int, screen: Screen) -> None:
+        self.trained, self.screen, self.sample_tokens = trained, screen, sample_tokens
+        rival = trained.rivals[0]
+        self.labels = (trained.thinker.label, rival.label)
+        folders = (trained.thinker.folder, rival.folder)
         # The last step, not the best: what both were at after the same data.
         self.models = Pair(*(load_text_run(folder, which="last") for folder in folders))
         self.trained_steps = trained.thinker.recipe.thinking.steps
@@ -101,13 +100,13 @@ class TextStudy:
 
     def _measured(
         self, batches: list[dict[str, Tensor]], grid: Sequence[Budget]
-    ) -> tuple[list[Measured], Measured]:
+    ) -> tuple[list[MeasuredText], MeasuredText]:
         plain = self._measure(self.models.rival, batches, [Budget()], self.labels[1])[0]
         return self._measure(self.models.ebt, batches, grid, "thinking"), plain
 
     def _measure(
         self, run: TextRun, batches: list[dict[str, Tensor]], budgets: Sequence[Budget], what: str
-    ) -> list[Measured]:
+    ) -> list[MeasuredText]:
         sequences = sum(len(batch["tokens"]) for batch in batches)
         costs = [_cost(budget) for budget in budgets]
         with self.screen.counting(what, 100) as tell:
@@ -116,15 +115,8 @@ class TextStudy:
                 done = sum(costs[:index]) + costs[index] * samples / sequences
                 tell(int(100 * done / sum(costs)), _words(budgets[index], sequences))
 
-            return measure(
-                run.predictor,
-                batches,
-                budgets,
-                bytes_per_token=self.trained.data.evaluation_bytes_per_token,
-                trained_steps=self.trained_steps,
-                seed=self.seed,
-                progress=report,
-            )
+            rows = measure(run.predictor, batches, budgets, seed=self.seed, progress=report)
+        return with_bytes(rows, self.trained.data.evaluation_bytes_per_token)
 
     # -------------------------------------------------------------- words
 

@@ -1,9 +1,10 @@
-"""The way of every quickstart: plan the minutes, train both models, study them, write it down."""
+"""The way of every quickstart: plan the minutes, train all models, study them, write it down."""
 
 from __future__ import annotations
 
 import math
 import shlex
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from argmind.eval.results import (
     write_atomically,
     write_results,
 )
-from argmind.quickstart.base import Contender, Domain, Study, Trained
+from argmind.quickstart.base import Contender, Domain, Entrant, Study, Trained
 from argmind.quickstart.folder import claimed
 from argmind.quickstart.pace import Clock, Pace, Trial, fastest_threads, threads_restored
 from argmind.quickstart.parameters import count_parameters, matched
@@ -32,11 +33,9 @@ from argmind.quickstart.screen import Screen
 from argmind.recipes.base import Recipe
 
 LEAST_MINUTES = 0.5
-#: Share of the whole time spent on finding out how fast the two models train.
+#: Share of the whole time spent on finding out how fast each model trains.
 _PACE_SHARE = 0.01
 _LEAST_STEPS = 8
-#: Passes over the data after which a model this small has learned what it can.
-_MOST_EPOCHS = 12
 _EVALUATIONS = 10
 _LOG_LINES = 40
 #: A training may take this many times as long as planned, and as many seconds, until it is cut off.
@@ -85,47 +84,55 @@ class _Course:
     # -------------------------------------------------------------- train
 
     def train(self) -> Trained:
-        """Train both models."""
+        """Train all models."""
         domain, screen = self.domain, self.screen
         with self.clock.phase("prepare"):
-            recipe, rival = (self._seeded(recipe) for recipe in domain.recipes())
-            data = recipe.data.build(seed=self.seed)
-            parameters = count_parameters(recipe, data.model_inputs)
-            rival = matched(rival, domain.rival_width, parameters, data.model_inputs)
+            recipes = [self._seeded(recipe) for recipe in domain.recipes()]
+            data = recipes[0].data.build(seed=self.seed)
+            recipes = self._matched(recipes, data)
             screen.say(domain.describe(data))
             screen.say("Finding out how fast this machine trains.")
-            recipe, rival = self._planned(recipe, rival, data)
-        thinker = self._fit(domain.labels[0], recipe, self.folder, data)
-        # What the first one did not get to see, the second does not see either.
-        rival = _with_training(rival, steps=thinker.outcome.steps)
-        folder = self.folder / domain.rival_folder
-        second = self._fit(domain.labels[1], rival, folder, data)
-        return Trained(data=data, thinker=thinker, rival=second, seed=self.seed)
+            recipes = self._planned(recipes, data)
+        thinker = self._fit(domain.entrants[0], recipes[0], data)
+        # What the first one did not get to see, the others do not see either.
+        rivals = tuple(
+            self._fit(entrant, _with_training(recipe, steps=thinker.outcome.steps), data)
+            for entrant, recipe in zip(domain.entrants[1:], recipes[1:], strict=True)
+        )
+        return Trained(data=data, thinker=thinker, rivals=rivals, seed=self.seed)
 
     def _seeded(self, recipe: Recipe) -> Recipe:
         return _with_training(recipe, seed=self.seed, eval_limit=32, checkpoint_every=0, keep=1)
 
-    def _planned(self, recipe: Recipe, rival: Recipe, data: Any) -> tuple[Recipe, Recipe]:
-        """Both recipes with as many steps as the time allows, the same number for both."""
+    def _matched(self, recipes: Sequence[Recipe], data: Any) -> list[Recipe]:
+        """The recipes, the rivals' widened to the thinker's number of parameters."""
+        inputs = data.model_inputs
+        parameters = count_parameters(recipes[0], inputs)
+        rivals = zip(self.domain.entrants[1:], recipes[1:], strict=True)
+        wide = [matched(recipe, entrant.width, parameters, inputs) for entrant, recipe in rivals]
+        return [recipes[0], *wide]
+
+    def _planned(self, recipes: Sequence[Recipe], data: Any) -> list[Recipe]:
+        """The recipes with as many steps as the time allows, the same number for all."""
         clock = self.clock
-        trials = [Trial(r, data) for r in (recipe, rival)]
-        # By the rival's steps, which are the shorter ones: a bad number costs less time to see.
-        threads = fastest_threads(trials[1].step)
+        trials = [Trial(recipe, data) for recipe in recipes]
+        # By a rival's steps, which are the shorter ones: a bad number costs less time to see.
+        threads = fastest_threads(trials[-1].step)
         self.screen.say(f"CPU threads: {threads}.")
         paces = [trial.pace(_PACE_SHARE * clock.total_s) for trial in trials]
-        most = _MOST_EPOCHS * data.samples_per_epoch // recipe.training.batch_size
+        most = self.domain.most_epochs * data.samples_per_epoch // recipes[0].training.batch_size
         steps = steps_within(clock.training_s, paces, most)
         cadence = {
             "steps": steps,
             "eval_every": math.ceil(steps / _EVALUATIONS),
             "log_every": math.ceil(steps / _LOG_LINES),
         }
-        recipe, rival = (_with_training(r, **cadence) for r in (recipe, rival))
+        thinker, *rivals = (_with_training(recipe, **cadence) for recipe in recipes)
         limit_s = _PATIENCE * paces[0].seconds(steps, _EVALUATIONS) + _PATIENCE_S
-        return _with_training(recipe, stop_after_minutes=limit_s / 60), rival
+        return [_with_training(thinker, stop_after_minutes=limit_s / 60), *rivals]
 
-    def _fit(self, label: str, recipe: Recipe, folder: Path, data: Any) -> Contender:
-        training = recipe.training
+    def _fit(self, entrant: Entrant, recipe: Recipe, data: Any) -> Contender:
+        training, label, folder = recipe.training, entrant.label, self.folder / entrant.folder
         warm_up = max(1, training.steps // 10)
         recipe = replace(recipe, optimizer=replace(recipe.optimizer, warmup_steps=warm_up))
         parameters = count_parameters(recipe, data.model_inputs)
@@ -154,7 +161,7 @@ class _Course:
     # -------------------------------------------------------------- study
 
     def finish(self, trained: Trained) -> dict[str, Any]:
-        """Study the two, write results and report, and say what came out."""
+        """Study the models, write results and report, and say what came out."""
         try:
             with self.clock.phase("think and measure"):
                 study = self.domain.study(trained, self.clock, self.screen)
@@ -163,13 +170,13 @@ class _Course:
             write_atomically(report, study.page(results))
             write_results(self.folder / "results.json", results)
         except KeyboardInterrupt:
-            folders = (trained.thinker.folder, trained.rival.folder)
+            folders = [model.folder for model in trained.contenders]
             commands = [f"argmind eval {shlex.quote(str(folder))}" for folder in folders]
-            raise _Stopped("measuring (both models are trained and saved)", commands) from None
+            raise _Stopped("measuring (all models are trained and saved)", commands) from None
         self.screen.show(*study.shown(results), "", *self._farewell(study, report))
         return {
             "run": str(self.folder),
-            "rival": str(trained.rival.folder),
+            "rivals": [str(rival.folder) for rival in trained.rivals],
             "report": str(report),
             "next_commands": list(study.next_commands),
             **results.to_plain(),
@@ -228,7 +235,8 @@ def _flops_per_step(recipe: Recipe, data: Any) -> float:
 
 def _common_figures(domain: Domain, trained: Trained) -> dict[str, Figure]:
     figures = {"training_steps": Figure(value=trained.thinker.outcome.steps, unit="1")}
-    for key, model in zip(domain.keys, (trained.thinker, trained.rival), strict=True):
+    for entrant, model in zip(domain.entrants, trained.contenders, strict=True):
+        key = entrant.key
         figures[f"{key}_parameters"] = Figure(value=model.parameters, unit="1")
         figures[f"{key}_training_s"] = Figure(value=round(model.training_s, 2), unit="s")
         figures[f"{key}_training_flops"] = Figure(value=model.training_flops, unit="FLOP")

@@ -15,17 +15,17 @@ from argmind.eval.statistics import Interval, verdict
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """The loss of one model along its training; the four sequences have equal lengths."""
+    """The loss of one model along its training; the three sequences have equal lengths."""
 
     model: str
     split: Literal["training", "held-out"]
-    tokens: Sequence[float]  # trained on so far
+    seen: Sequence[float]  # trained on so far: tokens, images, frames
     seconds: Sequence[float]  # of training so far, evaluations left out
-    nats: Sequence[float]  # per token
+    losses: Sequence[float]
 
     def __post_init__(self) -> None:
-        if not len(self.tokens) == len(self.seconds) == len(self.nats):
-            raise ValueError(f"curve of {self.model}: tokens, seconds and nats differ in length")
+        if not len(self.seen) == len(self.seconds) == len(self.losses):
+            raise ValueError(f"curve of {self.model}: seen, seconds and losses differ in length")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,20 +52,22 @@ class BudgetRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """A model's own sign of doubt beside the loss it really had, one entry per held-out token."""
+    """A model's own sign of doubt beside the loss it really had, one entry per prediction."""
 
     model: str
     signal: str  # what it is: "energy", "entropy"
     unit: str  # of the signal; "1" for an energy
     values: NDArray[np.floating]
-    losses: NDArray[np.floating]  # nats
+    losses: NDArray[np.floating]
+    loss_unit: str = "nats"
+    items: str = "tokens"  # what is predicted, in the plural
 
     def __post_init__(self) -> None:
         if np.shape(self.values) != np.shape(self.losses):
             raise ValueError(f"scores of {self.model}: values and losses differ in shape")
 
     def finite(self) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-        """The signal and the loss, flat, of the tokens where both are finite."""
+        """The signal and the loss, flat, of the predictions where both are finite."""
         values, losses = np.ravel(self.values), np.ravel(self.losses)
         usable = np.isfinite(values) & np.isfinite(losses)
         return values[usable], losses[usable]

@@ -61,7 +61,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def _styled(function: Callable[P, R]) -> Callable[P, R]:
+def styled(function: Callable[P, R]) -> Callable[P, R]:
     """Run a drawing function under :data:`STYLE`, leaving matplotlib's settings as they were."""
 
     @functools.wraps(function)
@@ -84,7 +84,7 @@ def _matplotlib() -> Any:
     return matplotlib
 
 
-@_styled
+@styled
 def svg(figure: Figure, title: str, key: str) -> str:
     """The figure as an ``<svg>`` element for HTML.
 
@@ -106,7 +106,7 @@ def svg(figure: Figure, title: str, key: str) -> str:
     return f'<svg role="img" aria-label="{label}" {box[0] if box else ""}>{rest}'
 
 
-def _axes(title: str, x: str, y: str) -> tuple[Figure, Axes]:
+def axes_of(title: str, x: str, y: str) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
 
     figure = Figure(layout="constrained")
@@ -115,11 +115,11 @@ def _axes(title: str, x: str, y: str) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _legend(figure: Figure, columns: int = 2) -> None:
+def legend(figure: Figure, columns: int = 2) -> None:
     figure.legend(loc="outside lower center", ncols=columns)
 
 
-def _colours(names: Sequence[Any]) -> dict[Any, tuple[str, str]]:
+def colours_of(names: Sequence[Any]) -> dict[Any, tuple[str, str]]:
     """A colour and a marker for each different name, in order of appearance."""
     different = list(dict.fromkeys(names))
     return {
@@ -128,25 +128,28 @@ def _colours(names: Sequence[Any]) -> dict[Any, tuple[str, str]]:
     }
 
 
-@_styled
+@styled
 def learning_curves(
-    curves: Sequence[Curve], against: Literal["tokens", "seconds"] = "tokens"
+    curves: Sequence[Curve],
+    against: Literal["seen", "seconds"] = "seen",
+    unit: str = "tokens",
+    measure: str = "loss / nats per token",
 ) -> Figure:
-    """Nats per token of every run against tokens seen or seconds trained."""
+    """The loss of every run against what it was trained on (in ``unit``) or seconds trained."""
     from matplotlib.ticker import EngFormatter
 
     title, label = {
-        "tokens": ("Learning at equal data", "training tokens"),
+        "seen": ("Learning at equal data", f"training {unit}"),
         "seconds": ("Learning at equal time", "training time / s"),
     }[against]
-    figure, axes = _axes(title, label, "loss / nats per token")
-    looks = _colours([curve.model for curve in curves])
+    figure, axes = axes_of(title, label, measure)
+    looks = colours_of([curve.model for curve in curves])
     for curve in curves:
         colour, marker = looks[curve.model]
         held_out = curve.split == "held-out"
         axes.plot(
             np.asarray(getattr(curve, against), float),
-            np.asarray(curve.nats, float),
+            np.asarray(curve.losses, float),
             color=colour,
             label=visible(f"{curve.model}, {curve.split}"),
             marker=marker if held_out else "",
@@ -154,11 +157,11 @@ def learning_curves(
             linewidth=1.7 if held_out else 1.0,
         )
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    _legend(figure)
+    legend(figure)
     return figure
 
 
-@_styled
+@styled
 def against_steps(
     rows: Sequence[BudgetRow],
     quantity: Literal["nats", "energy"],
@@ -172,8 +175,8 @@ def against_steps(
 
     titles = {"nats": "Loss against thinking", "energy": "Energy against thinking"}
     units = {"nats": "loss / nats per token", "energy": "final energy (a cost, no unit)"}
-    figure, axes = _axes(titles[quantity], "thinking steps", units[quantity])
-    looks = _colours([row.candidates for row in rows])
+    figure, axes = axes_of(titles[quantity], "thinking steps", units[quantity])
+    looks = colours_of([row.candidates for row in rows])
     for candidates, (colour, marker) in looks.items():
         line = sorted((r for r in rows if r.candidates == candidates), key=lambda row: row.steps)
         _line_with_band(axes, line, quantity, colour, marker)
@@ -182,7 +185,7 @@ def against_steps(
         if rival.nats.low is not None and rival.nats.high is not None:
             axes.axhspan(rival.nats.low, rival.nats.high, color=INK, alpha=0.08, linewidth=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _legend(figure)
+    legend(figure)
     return figure
 
 
@@ -207,19 +210,19 @@ def _line_with_band(
     axes.fill_between(steps, low, high, color=colour, alpha=0.14, linewidth=0)
 
 
-@_styled
+@styled
 def signal_against_loss(scores: Scores) -> Figure:
-    """Density of held-out tokens by the model's own signal and the loss it really had.
+    """Density of held-out predictions by the model's own signal and the loss it really had.
 
     The line is the mean loss of ten groups of equal size, from least to greatest signal; the title
-    has Spearman's rank correlation. Tokens that are not finite are left out.
+    has Spearman's rank correlation. What is not finite is left out.
     """
     from matplotlib.colors import LogNorm
 
     values, losses = scores.finite()
     unit = "a cost, no unit" if scores.unit == "1" else scores.unit
     title = f"{scores.model}: rank correlation {spearman(values, losses):.2f}"
-    figure, axes = _axes(title, f"{scores.signal} ({unit})", "actual loss / nats")
+    figure, axes = axes_of(title, f"{scores.signal} ({unit})", f"actual loss / {scores.loss_unit}")
     if len(values) == 0:
         axes.text(0.5, 0.5, "no finite values", transform=axes.transAxes, ha="center")
         return figure
@@ -228,8 +231,8 @@ def signal_against_loss(scores: Scores) -> Figure:
     )
     counts = cells.get_array()
     most = 2.0 if counts is None else max(2.0, float(counts.max()))
-    cells.set_clim(0.4, most)  # below 1, so that a single token is not white on white
-    bar = figure.colorbar(cells, ax=axes, label="tokens in a cell", format="%g")
+    cells.set_clim(0.4, most)  # below 1, so that a single one is not white on white
+    bar = figure.colorbar(cells, ax=axes, label=f"{scores.items} in a cell", format="%g")
     bar.ax.set_ylim(1, most)
     bar.minorticks_off()
     groups = np.array_split(np.argsort(values, kind="stable"), min(10, len(values)))
@@ -238,13 +241,13 @@ def signal_against_loss(scores: Scores) -> Figure:
         [losses[group].mean() for group in groups],
         color=PALETTE[1],
         marker="o",
-        label="mean loss of a tenth of the tokens",
+        label=f"mean loss of a tenth of the {scores.items}",
     )
-    _legend(figure, 1)
+    legend(figure, 1)
     return figure
 
 
-@_styled
+@styled
 def budget_map(rows: Sequence[BudgetRow]) -> Figure:
     """Nats per token on the grid of thinking steps × candidates; darker is lower, so better."""
     steps = sorted({row.steps for row in rows})
@@ -252,7 +255,7 @@ def budget_map(rows: Sequence[BudgetRow]) -> Figure:
     grid = np.full((len(counts), len(steps)), np.nan)
     for row in rows:
         grid[counts.index(row.candidates), steps.index(row.steps)] = row.nats.value
-    figure, axes = _axes("Loss by budget / nats per token", "thinking steps", "candidates")
+    figure, axes = axes_of("Loss by budget / nats per token", "thinking steps", "candidates")
     axes.grid(False)
     axes.spines[:].set_visible(False)
     shown = axes.imshow(grid, cmap="Blues_r", aspect="auto", origin="lower")

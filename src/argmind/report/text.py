@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import numpy as np
-
-from argmind.eval.statistics import Interval, spearman
+from argmind.eval.statistics import Interval
 from argmind.report import plots
 from argmind.report.data import BudgetRow, Sample, Scores, TextReport
+from argmind.report.doubt import doubt_plot
+from argmind.report.facts import run_facts
 from argmind.report.limits import best_row, comparison, limits
-from argmind.report.markup import duration, escape, number, span
+from argmind.report.markup import escape, number, span
 from argmind.report.page import (
     Bullets,
     Cell,
@@ -50,32 +49,9 @@ def text_report(report: TextReport) -> str:
         title=report.title,
         lead="An energy-based transformer that thinks before every token, beside an ordinary "
         f"transformer of about its size. {report.data}",
-        facts=_facts(report),
+        facts=run_facts(report.results, report.parameters, report.phases_s),
         sections=sections,
     ).render()
-
-
-def _facts(report: TextReport) -> list[tuple[str, str]]:
-    results = report.results
-    return [
-        ("command", results.command),
-        ("machine", _machine(results.machine)),
-        ("commit", results.commit[:12] + ("+dirty" if "+dirty" in results.commit else "")),
-        ("seed" if len(results.seeds) == 1 else "seeds", ", ".join(map(str, results.seeds))),
-        *((f"parameters, {model}", f"{count:,}") for model, count in report.parameters.items()),
-        *((phase, duration(seconds)) for phase, seconds in report.phases_s.items()),
-    ]
-
-
-def _machine(facts: Mapping[str, Any]) -> str:
-    """The machine in words: ``2 cores, 15.6 GiB memory``; unknown facts as ``name value``."""
-    wording = {"cpu": "{}", "cores": "{} cores", "ram_gib": "{} GiB memory", "gpus": "{}"}
-    told = []
-    for name, item in facts.items():
-        text = " + ".join(map(str, item)) if isinstance(item, (list, tuple)) else item
-        if text not in (None, ""):
-            told.append(wording.get(name, f"{name} {{}}").format(text))
-    return ", ".join(told)
 
 
 def _summary(report: TextReport) -> list[Section]:
@@ -137,7 +113,7 @@ def _signed(difference: Interval) -> str:
 def _learning(report: TextReport) -> list[Section]:
     if not report.curves:
         return []
-    tokens = plots.svg(plots.learning_curves(report.curves, "tokens"), "Loss by tokens", "tokens")
+    tokens = plots.svg(plots.learning_curves(report.curves, "seen"), "Loss by tokens", "tokens")
     seconds = plots.svg(plots.learning_curves(report.curves, "seconds"), "Loss by time", "seconds")
     marks = "Faint: training batches; marked: held-out text."
     items = [
@@ -176,22 +152,8 @@ def _thinking(report: TextReport) -> list[Section]:
 def _doubt(scores: Sequence[Scores]) -> list[Section]:
     if not scores:
         return []
-    items = [_doubt_plot(item, f"doubt-{index}") for index, item in enumerate(scores)]
+    items = [doubt_plot(item, f"doubt-{index}") for index, item in enumerate(scores)]
     return [Heading("Does it know when it is wrong?"), Plots(items)]
-
-
-def _doubt_plot(scores: Scores, key: str) -> Plot:
-    values, losses = scores.finite()
-    left_out = np.size(scores.values) - len(values)
-    omitted = f" {left_out:,} tokens that are not finite are left out." if left_out else ""
-    caption = (
-        f"{len(values):,} held-out tokens by the {scores.signal} that {scores.model} gave to its "
-        "own answer and the loss it then had; the line is the mean loss of tenths. Spearman's "
-        f"rank correlation is {number(spearman(values, losses), 2)}: 1 would mean that it always "
-        f"knows how wrong it is, 0 that it never does.{omitted}"
-    )
-    picture = plots.svg(plots.signal_against_loss(scores), f"{scores.signal} against loss", key)
-    return Plot(svg=picture, caption=caption)
 
 
 def _passage(report: TextReport) -> list[Section]:

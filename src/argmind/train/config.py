@@ -33,6 +33,10 @@ class TrainingConfig:
     keep: int = 2
     #: "auto" is bf16 autocast on a GPU that has it, else fp32; weights stay fp32.
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    #: Compile the work of a step: "on" refuses to train where the compiled gradients are wrong,
+    #: "auto" compiles where it pays (a GPU, a long run) and goes on without if it cannot. A bare
+    #: YAML on or off arrives as true or false, and means the same.
+    compile: bool | Literal["auto", "on", "off"] = "auto"
     #: "auto", "cpu", "cuda" or "cuda:N".
     device: str = "auto"
     #: Decay of the moving average of the weights; None keeps no average.
@@ -44,6 +48,8 @@ class TrainingConfig:
     stop_after_minutes: float | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.compile, bool):
+            object.__setattr__(self, "compile", "on" if self.compile else "off")
         for name in ("steps", "batch_size", "accumulate", "log_every", "keep", "max_bad_steps"):
             value = getattr(self, name)
             _require(value >= 1, f"{name} must be at least 1, got {value}")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -13,12 +13,15 @@ from argmind.data.base import TrainingData
 from argmind.errors import UserError
 from argmind.objectives.base import Loss, Objective
 from argmind.train.checkpoint import Checkpoint, load_weights, weights_of
+from argmind.train.compiling import compiled, worth_compiling
 from argmind.train.config import OptimizerConfig, TrainingConfig
 from argmind.train.distributed import World, without_sync
 from argmind.train.ema import Ema
+from argmind.train.memory import needed, require_room
 from argmind.train.metrics import Window
 from argmind.train.optimizer import NamedAdamW, lr_at
 from argmind.train.seeds import reseed
+from argmind.train.work import Work
 
 
 class Engine:
@@ -48,6 +51,7 @@ class Engine:
         self._parameters = self._optimizer.named()
         self._ema = Ema(self._parameters, training.ema_decay) if training.ema_decay else None
         self._wrapped = world.wrap(self.objective)
+        self._work = Work(self._wrapped, self.precision, world.device)
         self._generator = torch.Generator(world.device)
 
     def _require_all_in_predictor(self) -> None:
@@ -55,6 +59,32 @@ class Engine:
         for name, parameter in self.objective.named_parameters():
             if parameter.requires_grad and parameter not in inside:
                 raise ValueError(f"'{name}' would not be saved: make it a part of the predictor")
+
+    def prepare(self, say: Callable[[str], None], done_steps: int = 0) -> None:
+        """Before the first step: is there room for it, and does compiling it pay?
+
+        Raises:
+            UserError: it cannot fit, or it was to be compiled and must not be.
+        """
+        batch = self._work.here(self.data.batch(0, self.micro_batch))
+        self._require_room(batch)
+        steps = self.training.steps - done_steps
+        self.objective.train()
+        if worth_compiling(self.training.compile, self.world.device, steps):
+            self._work = compiled(
+                self.objective, self._work, batch, self.world, self.training.compile == "on", say
+            )
+
+    def _require_room(self, batch: dict[str, Tensor]) -> None:
+        """Raise a :class:`UserError` for a step that cannot fit on the GPU."""
+        device = self.world.device
+        if device.type != "cuda":
+            return
+        copies = 4 + (self._ema is not None)  # weights, gradients, two moments
+        need = needed(self.objective, batch, self._work, copies)
+        if need is not None:
+            there = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
+            require_room(need, there, self.micro_batch, self.training.accumulate)
 
     # -------------------------------------------------------------- one step
 
@@ -66,8 +96,14 @@ class Engine:
         """
         self.objective.train()
         self._optimizer.set_lr(lr_at(step, self.training.steps, self.settings))
-        self._optimizer.zero_grad(set_to_none=True)
-        columns, sums = self._accumulate_gradients(step)
+        self._work.zero_gradients()
+        try:
+            columns, sums = self._accumulate_gradients(step)
+        except torch.OutOfMemoryError as error:
+            raise UserError(
+                f"out of GPU memory in a micro-batch of {self.micro_batch} samples: raise "
+                "training.accumulate, or choose a smaller training.batch_size or model."
+            ) from error
         norm = self._clip()
         good = (torch.isfinite(norm) & torch.isfinite(sums[1])).float()
         bad = 1 - good
@@ -92,12 +128,10 @@ class Engine:
         for turn in range(accumulate):
             micro = turn * size + self.world.rank
             first = step * self.training.batch_size + micro * self.micro_batch
-            batch = self._to_device(self.data.batch(first, self.micro_batch))
+            batch = self.data.batch(first, self.micro_batch)
             generator = reseed(self._generator, self.training.seed, step, micro)
             with without_sync(self._wrapped, active=turn < accumulate - 1):
-                with self._autocast():
-                    loss: Loss = self._wrapped(batch, generator)
-                (loss.value / accumulate).backward()
+                loss = self._work(batch, generator, accumulate)
             columns, row = weighted_row(loss)
             total = row if turn == 0 else total + row
         return columns, self.world.add_up(total)
@@ -110,27 +144,13 @@ class Engine:
         limit = self.settings.clip_norm
         return torch.nn.utils.clip_grad_norm_(parameters, float("inf") if limit is None else limit)
 
-    def _to_device(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        device = self.world.device
-        if device.type == "cpu":
-            return batch
-        return {
-            name: tensor.pin_memory().to(device, non_blocking=True)
-            for name, tensor in batch.items()
-        }
-
-    def _autocast(self) -> AbstractContextManager[Any]:
-        return torch.autocast(
-            self.world.device.type, torch.bfloat16, enabled=self.precision == "bf16"
-        )
-
     # -------------------------------------------------------------- evaluation
 
     def evaluate(self) -> dict[str, float]:
         """Means over the held-out set, each batch weighted by its predictions.
 
-        ``nats`` is the loss. Noise is the same in every evaluation. The moving average of the
-        weights is used where there is one.
+        The loss comes first, under the objective's name for it. Noise is the same in every
+        evaluation. The moving average of the weights is used where there is one.
         """
         self.objective.eval()
         with self._average_applied():
@@ -139,7 +159,7 @@ class Engine:
         values = dict(zip(columns, self.world.add_up(sums).tolist(), strict=True))
         count = values.pop("predictions")
         means = {name: value / count for name, value in values.items()}
-        return {"nats": means.pop("loss"), **means}
+        return {self.objective.metric: means.pop("loss"), **means}
 
     def _sum_over_held_out(self) -> tuple[list[str], Tensor]:
         columns, total = [], torch.zeros(())
@@ -150,8 +170,8 @@ class Engine:
             if index > 0 and not mine:
                 continue
             generator = reseed(self._generator, self.training.seed, "evaluation", index)
-            with self._autocast():
-                loss = self.objective.evaluate(self._to_device(batch), generator)
+            with self._work.autocast():
+                loss = self.objective.evaluate(self._work.here(batch), generator)
             columns, row = weighted_row(loss)
             row = row if mine else torch.zeros_like(row)
             total = row if index == 0 else total + row

@@ -145,8 +145,9 @@ def figures(values: Values, unit: str) -> str:
 
 
 def held_out(values: Values, is_best: bool) -> str:
-    """``held-out 2.3456 nats (best)``."""
-    return f"held-out {_number(values.get('nats'))} nats{' (best)' if is_best else ''}"
+    """``held-out 2.3456 nats (best)``: the first of the values, which decides."""
+    metric, value = next(iter(values.items()))
+    return f"held-out {_number(value)} {metric}{' (best)' if is_best else ''}"
 
 
 def _number(value: float | int | None) -> str:

@@ -191,10 +191,10 @@ class Session:
         """Whether this is the best so far."""
         with self._stopwatch.paused():
             values = finite(self.engine.evaluate())
-        nats = values["nats"]
-        improved = nats is not None and (self.best is None or nats < self.best["value"])
+        metric, value = next(iter(values.items()))
+        improved = value is not None and (self.best is None or value < self.best["value"])
         if improved:
-            self.best = {"step": self.step, "metric": "nats", "value": nats}
+            self.best = {"step": self.step, "metric": metric, "value": value}
         if self._logs is not None:
             self._logs.write(self.step, "evaluation", values)
         self.progress.evaluated(self.step, values, improved)

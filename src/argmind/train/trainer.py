@@ -42,7 +42,9 @@ class TrainOutcome:
     def summary(self) -> str:
         """One or two lines for the user."""
         if self.reason == "finished":
-            best = f", best held-out {self.best['value']:.4f} nats" if self.best else ""
+            best = ""
+            if self.best:
+                best = f", best held-out {self.best['value']:.4f} {self.best['metric']}"
             return f"finished {self.steps} steps{best}: {self.run_dir}"
         why = "stopped by a signal" if self.reason == "interrupted" else "time is up"
         return f"{why} after step {self.steps}, saved. Continue with:\n  {self.resume_command}"
@@ -96,6 +98,7 @@ class Trainer:
             session = Session(engine, self._run, self._interrupts, progress)
             if resume:
                 session.resume()
+            engine.prepare(progress.note, session.step)
             world.together(lambda: self._describe() if world.is_main else None)
             return self._train(session)
 
