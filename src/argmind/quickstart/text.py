@@ -80,7 +80,9 @@ class TextDomain(Domain):
     def recipes(self) -> tuple[Recipe, Recipe]:
         """``text_ebt_calibrated`` and ``text_transformer_pp``, made small."""
         thinker = customised(
-            find_recipe("text_ebt_calibrated"), None, self.sizes.settings("predictor.body.transformer")
+            find_recipe("text_ebt_calibrated"),
+            None,
+            self.sizes.settings("predictor.body.transformer"),
         )
         rival = customised(
             find_recipe("text_transformer_pp"), None, self.sizes.settings("predictor.transformer")
