@@ -21,7 +21,8 @@ ORDER = (
     *("nn", "diffusion", "spaces", "energy", "thinking"),
     *("predictors", "objectives", "data"),
     *("train", "eval", "report"),
-    *("recipes", "assembly", "bench", "runs", "text", "image", "convert", "api", "quickstart"),
+    *("recipes", "assembly", "bench", "runs", "text", "image", "reasoning"),
+    *("convert", "api", "quickstart"),
     *("cli", "__main__"),
 )
 OPTIONAL = (

@@ -176,8 +176,11 @@ def test_starts() -> None:
         y = noise.thinker.start(noise.landscape(tokens()), 4, seeded)
         want = torch.randn(shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
         torch.testing.assert_close(y, 2.0 * want)
-        zeros = model(start="zeros")
-        assert not zeros.thinker.start(zeros.landscape(tokens()), 4, None).any()
+        zeros = model(start="zeros", start_noise_std=0.1)
+        assert not zeros.thinker.start(zeros.landscape(tokens()), 1, None).any()
+        several = zeros.thinker.start(zeros.landscape(tokens()), 4, seeded)
+        assert not several[:, :1].any()
+        assert 0 < several[:, 1:].std() < 0.2
         guess = model(start_noise_std=0.1)
         several = guess.thinker.start(guess.landscape(tokens()), 4, seeded)
         one = guess.thinker.start(guess.landscape(tokens()), 1, None)

@@ -8,7 +8,10 @@ import torch
 from argmind.train.checkpoint import CheckpointStore
 from argmind.train.distributed import World
 from argmind.train.engine import Engine
+from argmind.train.selftest import compiled_gradients
+from argmind.train.work import Recorded, Work
 
+from .test_compiling import batch, objective
 from .toy import ToyObjective, fit_until, make_trainer
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
@@ -50,5 +53,50 @@ def test_a_step_never_waits_for_the_device(tmp_path):
     torch.cuda.set_sync_debug_mode("error")
     try:
         engine.step(1)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def gradients(work, weights):
+    generator = torch.Generator("cuda").manual_seed(7)
+    work.zero_gradients()
+    loss = work(batch(), generator, 1)
+    return loss.value.item(), [None if w.grad is None else w.grad.clone() for w in weights]
+
+
+@pytest.mark.parametrize("kind", ["cross_entropy", "thinking", "s1"])
+def test_a_recorded_step_is_the_step(kind):
+    it = objective(kind).cuda()
+    weights = list(it.parameters())
+    plain = gradients(Work(it, "bf16", torch.device("cuda", 0)), weights)
+    recorded = Recorded(it, "bf16", torch.device("cuda", 0))
+    generator = torch.Generator("cuda")
+    recorded.record(batch(), generator, 1)
+    for _ in range(2):  # gradients are added to those that are there
+        generator.manual_seed(7)
+        loss = recorded(batch(), generator, 1)
+    assert loss.value.item() == pytest.approx(plain[0], rel=1e-3)
+    for weight, once in zip(weights, plain[1], strict=True):
+        torch.testing.assert_close(weight.grad, 2 * once, rtol=2e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["thinking", "s1"])
+def test_a_thinking_step_survives_the_whole_compiler(kind):
+    it = objective(kind, steps=1).cuda()
+    torch._dynamo.reset()
+    for stage in it.stages:
+        stage.compile()
+    work = Work(it, "fp32", torch.device("cuda", 0))
+    assert compiled_gradients(it, work.here(batch()), work).passed
+
+
+@pytest.mark.parametrize("kind", ["cross_entropy", "thinking", "s1"])
+def test_thinking_in_training_never_waits_for_the_device(kind):
+    it = objective(kind).cuda()
+    work, generator = Work(it, "bf16", torch.device("cuda", 0)), torch.Generator("cuda")
+    work(batch(), generator, 1)  # the first one allocates
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        work(batch(), generator, 1)
     finally:
         torch.cuda.set_sync_debug_mode("default")

@@ -12,6 +12,8 @@ from argmind.nn.transformer import TransformerConfig
 from argmind.objectives.thinking import ThinkingObjective
 from argmind.predictors.ebt import EBT
 from argmind.thinking.thinker import ThinkingConfig
+from argmind.train.selftest import Finding, compiled_gradients
+from argmind.train.work import Work
 
 #: Largest relative error that passes, in float64.
 TOLERANCE = 1e-5
@@ -46,6 +48,16 @@ def second_order_error(attention: str, device: torch.device) -> float:
         slopes.append(sum(float((g * v).sum()) for g, v in zip(gradients, way, strict=True)))
         errors.append(abs(_difference(loss, weights, way) - slopes[-1]))
     return max(errors) / max(map(abs, slopes))
+
+
+def compiled_gradient(device: torch.device) -> Finding:
+    """The check that training makes before it trusts compiled gradients, on a tiny model."""
+    generator = torch.Generator().manual_seed(0)
+    objective = _tiny("reference", generator).float().to(device).train()
+    tokens = torch.randint(_VOCABULARY, (2, _ROWS + 1), generator=generator).to(device)
+    for stage in objective.stages:
+        stage.compile()
+    return compiled_gradients(objective, {"tokens": tokens}, Work(objective, "fp32", device))
 
 
 def _difference(

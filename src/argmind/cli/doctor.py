@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     from argmind.train.distributed import resolve_device
 
     device = resolve_device(args.device)
-    tests, kernels = _second_order(device), _kernels(device)
+    tests, kernels = _second_order(device), _kernels(device) | _compiled(device)
     plain: dict[str, Any] = {
         "versions": _versions(),
         "device": _device(device),
@@ -159,6 +159,21 @@ def _kernels(device: Any) -> dict[str, dict[str, Any]]:
         status = "ok" if error < tolerance else "FAILED"
         results[name] = {"status": status, "relative_error": error}
     return results
+
+
+def _compiled(device: Any) -> dict[str, dict[str, Any]]:
+    """The check that training makes before it compiles, where it compiles of its own accord."""
+    from argmind.cli._selftest import compiled_gradient
+
+    name = "compiled"
+    if device.type != "cuda":
+        return {name: {"status": "not tested", "reason": "training compiles on GPUs"}}
+    try:
+        finding = compiled_gradient(device)
+    except RuntimeError as reason:  # what torch.compile raises
+        return {name: {"status": "FAILED", "reason": str(reason)}}
+    status = "ok" if finding.passed else "FAILED"
+    return {name: {"status": status, "relative_error": finding.error}}
 
 
 def _free(out: str) -> dict[str, int]:

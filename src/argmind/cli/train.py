@@ -86,7 +86,7 @@ def add(parsers: Parsers) -> None:
     parser.add_argument(
         "--compile",
         choices=("auto", "on", "off"),
-        help="compile the work of a step (auto: on a GPU, for 500 steps or more)",
+        help="compile the work of a step; auto: on a GPU, for 2000 steps or more",
     )
     parser.add_argument(
         "--tensorboard", action="store_const", const=True, help="write TensorBoard files too"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from argmind.errors import UserError
 from argmind.objectives.base import Objective
@@ -13,26 +14,26 @@ from argmind.train.distributed import World
 from argmind.train.selftest import compiled_gradients
 from argmind.train.work import Recorded, Work
 
-#: Optimiser steps from which on compiling, which takes a minute or two, pays on a GPU.
-_LONG_RUN_STEPS = 500
+#: Optimiser steps from which on compiling, which takes minutes, pays on a GPU.
+LONG_RUN_STEPS = 2000
 
 
 def worth_compiling(wish: bool | str, device: torch.device, steps: int) -> bool:
     """Whether to compile for so many steps, by the setting ``training.compile``."""
     if wish == "auto":
-        return device.type == "cuda" and steps >= _LONG_RUN_STEPS
+        return device.type == "cuda" and steps >= LONG_RUN_STEPS
     return wish in ("on", True)
 
 
 def compiled(
-    objective: Objective[nn.Module],
+    objective: Objective[Any],
     work: Work,
     batch: dict[str, Tensor],
     world: World,
     demanded: bool,
     say: Callable[[str], None],
-) -> Work:
-    """Compile the objective's stages, test their gradients, and return the work to train with.
+) -> None:
+    """Compile the objective's stages and test their gradients.
 
     If they cannot be compiled, or come out wrong, training goes on uncompiled and ``say`` tells
     why; where compiling was ``demanded``, it does not begin.
@@ -50,13 +51,37 @@ def compiled(
         if demanded:
             raise UserError(f"training.compile is on, but {why} Or set training.compile=off.")
         say(f"training uncompiled: {why}")
+
+
+def recorded(
+    objective: Objective[Any],
+    work: Work,
+    batch: dict[str, Tensor],
+    generator: torch.Generator,
+    share: int,
+    say: Callable[[str], None],
+) -> Work:
+    """The same work as one CUDA graph, where it repeats itself on one GPU; else as it is."""
+    if work.device.type != "cuda" or not objective.repeats:
         return work
-    if world.size == 1 and work.device.type == "cuda" and objective.repeats:
-        return Recorded(work.objective, work.precision, work.device)
-    return work
+    graph = Recorded(work.objective, work.precision, work.device)
+    try:
+        graph.record(batch, generator, share)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:  # something in it waits for the host
+        graph.zero_gradients()
+        say(f"a step is not replayed as a CUDA graph: {_first_line(error)}")
+        return work
+    return graph
 
 
-def _problem(objective: Objective[nn.Module], work: Work, batch: dict[str, Tensor]) -> str | None:
+def _first_line(error: RuntimeError) -> str:
+    lines = (line.strip() for line in str(error).splitlines())
+    return f"{type(error).__name__}: {next(filter(None, lines), 'no reason given')}"
+
+
+def _problem(objective: Objective[Any], work: Work, batch: dict[str, Tensor]) -> str | None:
     if not objective.stages:
         return f"{type(objective).__name__} has no stages that can be compiled."
     try:
@@ -64,6 +89,5 @@ def _problem(objective: Objective[nn.Module], work: Work, batch: dict[str, Tenso
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:  # what torch.compile raises, whatever part of it fails
-        first = next((line for line in str(error).splitlines() if line.strip()), "no reason given")
-        return f"torch.compile failed ({type(error).__name__}: {first.strip()})."
+        return f"torch.compile failed ({_first_line(error)})."
     return None if finding.passed else str(finding)

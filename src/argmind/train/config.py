@@ -34,8 +34,9 @@ class TrainingConfig:
     #: "auto" is bf16 autocast on a GPU that has it, else fp32; weights stay fp32.
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     #: Compile the work of a step: "on" refuses to train where the compiled gradients are wrong,
-    #: "auto" compiles where it pays (a GPU, a long run) and goes on without if it cannot. A bare
-    #: YAML on or off arrives as true or false, and means the same.
+    #: "auto" compiles where it pays (a GPU, 2000 steps or more) and goes on without if it cannot.
+    #: With both, one GPU replays a step as a CUDA graph. A bare YAML on or off arrives as true or
+    #: false, and means the same.
     compile: bool | Literal["auto", "on", "off"] = "auto"
     #: "auto", "cpu", "cuda" or "cuda:N".
     device: str = "auto"

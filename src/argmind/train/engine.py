@@ -13,7 +13,7 @@ from argmind.data.base import TrainingData
 from argmind.errors import UserError
 from argmind.objectives.base import Loss, Objective
 from argmind.train.checkpoint import Checkpoint, load_weights, weights_of
-from argmind.train.compiling import compiled, worth_compiling
+from argmind.train.compiling import compiled, recorded, worth_compiling
 from argmind.train.config import OptimizerConfig, TrainingConfig
 from argmind.train.distributed import World, without_sync
 from argmind.train.ema import Ema
@@ -67,15 +67,18 @@ class Engine:
             UserError: it cannot fit, or it was to be compiled and must not be.
         """
         batch = self._work.here(self.data.batch(0, self.micro_batch))
-        self._require_room(batch)
         steps = self.training.steps - done_steps
+        compiles = worth_compiling(self.training.compile, self.world.device, steps)
         self.objective.train()
-        if worth_compiling(self.training.compile, self.world.device, steps):
-            self._work = compiled(
-                self.objective, self._work, batch, self.world, self.training.compile == "on", say
-            )
+        self._require_room(batch, compiles)
+        if compiles:
+            demanded = self.training.compile == "on"
+            compiled(self.objective, self._work, batch, self.world, demanded, say)
+        if self.training.compile != "off" and self.world.size == 1:
+            generator, accumulate = self._generator, self.training.accumulate
+            self._work = recorded(self.objective, self._work, batch, generator, accumulate, say)
 
-    def _require_room(self, batch: dict[str, Tensor]) -> None:
+    def _require_room(self, batch: dict[str, Tensor], compiles: bool) -> None:
         """Raise a :class:`UserError` for a step that cannot fit on the GPU."""
         device = self.world.device
         if device.type != "cuda":
@@ -84,6 +87,7 @@ class Engine:
         need = needed(self.objective, batch, self._work, copies)
         if need is not None:
             there = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
+            need = need.compiled() if compiles else need
             require_room(need, there, self.micro_batch, self.training.accumulate)
 
     # -------------------------------------------------------------- one step

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -18,6 +18,8 @@ from argmind.randomness import Unfilled
 from argmind.train.work import Work
 
 _GIB = 2**30
+#: Compiled steps of the built-in recipes took 0.56 to 0.88 of the uncompiled ones' memory.
+_COMPILED_SHARE = 0.55
 
 
 class LiveBytes(TorchDispatchMode):
@@ -66,9 +68,13 @@ class Need:
         """Both."""
         return self.held_bytes + self.batch_bytes
 
+    def compiled(self) -> Need:
+        """The least that a compiled step may take instead."""
+        return replace(self, batch_bytes=int(self.batch_bytes * _COMPILED_SHARE))
+
 
 def needed(
-    objective: Objective[nn.Module], batch: dict[str, Tensor], work: Work, held_copies: int
+    objective: Objective[Any], batch: dict[str, Tensor], work: Work, held_copies: int
 ) -> Need | None:
     """What a step takes uncompiled, by a run on tensors that hold nothing.
 

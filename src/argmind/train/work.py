@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from argmind.objectives.base import Loss
-from argmind.thinking.tensors import signature
 
 #: Runs before a recording: memory is allocated, kernels are chosen and compiled.
 _WARM_UPS = 3
@@ -63,18 +62,15 @@ class Recorded(Work):
 
     def __init__(self, objective: nn.Module, precision: str, device: torch.device) -> None:
         super().__init__(objective, precision, device)
-        self._kind: Hashable = None
+        self._kind: Any = None
         self._graph: torch.cuda.CUDAGraph | None = None
         self._batch: dict[str, Tensor] = {}
         self._loss: Loss | None = None
 
     def __call__(self, batch: dict[str, Tensor], generator: torch.Generator, share: int) -> Loss:
         """Forward and backward."""
-        kind = signature(batch), share
-        if self._graph is None:
-            self._record(batch, generator, share)
-            self._kind = kind
-        if kind != self._kind or self._graph is None or self._loss is None:
+        known = self._kind == (_shapes(batch), share)
+        if not known or self._graph is None or self._loss is None:
             return super().__call__(batch, generator, share)
         for name, here in self._batch.items():
             here.copy_(_pinned(batch[name]), non_blocking=True)
@@ -87,13 +83,9 @@ class Recorded(Work):
             if weight.grad is not None:
                 weight.grad.zero_()
 
-    def _record(self, batch: dict[str, Tensor], generator: torch.Generator, share: int) -> None:
-        """Warm up beside the main stream, then record.
-
-        Gradients are left as they were, and the generator at the start of its stream.
-        """
+    def record(self, batch: dict[str, Tensor], generator: torch.Generator, share: int) -> None:
+        """Warm up beside the main stream, then record; gradients are zero afterwards."""
         self._batch = {name: x.to(self.device).clone() for name, x in batch.items()}
-        before = [None if x.grad is None else x.grad.clone() for x in self.objective.parameters()]
         main, beside = torch.cuda.current_stream(), torch.cuda.Stream()
         beside.wait_stream(main)
         with torch.cuda.stream(beside):
@@ -104,11 +96,12 @@ class Recorded(Work):
         graph.register_generator_state(generator)
         with torch.cuda.graph(graph):
             self._loss = super().__call__(self._batch, generator, share)
-        for weight, gradient in zip(self.objective.parameters(), before, strict=True):
-            if weight.grad is not None:
-                weight.grad.zero_() if gradient is None else weight.grad.copy_(gradient)
-        generator.manual_seed(generator.initial_seed())
-        self._graph = graph
+        self.zero_gradients()
+        self._graph, self._kind = graph, (_shapes(batch), share)
+
+
+def _shapes(batch: dict[str, Tensor]) -> dict[str, Any]:
+    return {name: (x.shape, x.dtype) for name, x in batch.items()}
 
 
 def _pinned(x: Tensor) -> Tensor:
