@@ -15,7 +15,9 @@ import json
 import shlex
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,9 +28,9 @@ from argmind.eval.feature_net import FeatureNet, train_feature_net
 from argmind.train.distributed import resolve_device
 
 
-def main() -> None:
-    """Train, measure, and write the network."""
-    arguments = _arguments()
+def main(words: Sequence[str] | None = None) -> dict[str, Any]:
+    """Train, measure, and write the network; returns what is known of it."""
+    arguments = _arguments(words)
     device = resolve_device(arguments.device)
     config = ImageData.Config(
         source=arguments.source, eval_source=arguments.test, flip=arguments.flip
@@ -47,22 +49,23 @@ def main() -> None:
 
     def report(step: int, loss: float) -> None:
         if step % 100 == 0:
-            print(f"step {step:5d}  loss {loss:.3f}  {time.monotonic() - began:.0f} s", flush=True)
+            took_s = time.monotonic() - began
+            print(f"step {step:5d}  loss {loss:.3f}  {took_s:.0f} s", file=sys.stderr, flush=True)
 
     with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
         train_feature_net(net, batch, arguments.steps, arguments.lr, report)
     note = {
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join([Path(__file__).name, *(sys.argv[1:] if words is None else words)]),
         "data": data.fingerprint,
         "accuracy": accuracy(net, data, device),
         "train_images": data.samples_per_epoch,
         "test_images": data.evaluation_samples,
     }
     net.cpu().save(arguments.out, note)
-    print(json.dumps(note, indent=2))
+    return note
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--source", required=True, help="training images, as data.source")
     parser.add_argument("--test", help="test images (default: a tenth of the source)")
@@ -75,7 +78,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--flip", action="store_true", help="mirror half of the images")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
 def shifted(images: Tensor, most: int, step: int, seed: int) -> Tensor:
@@ -99,4 +102,4 @@ def accuracy(net: FeatureNet, data: ImageData, device: torch.device) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    print(json.dumps(main(), indent=2))

@@ -11,6 +11,7 @@ from typing import Any
 from argmind.assembly import build_objective, build_predictor, run_description
 from argmind.data.base import Progress as DataProgress
 from argmind.image.run import load_image_run
+from argmind.reasoning.run import load_reasoning_run
 from argmind.recipes.base import Recipe, customised, find_recipe
 from argmind.runs import Which, load_run, read_recipe
 from argmind.text.run import load_text_run
@@ -21,15 +22,20 @@ from argmind.train.runfolder import RunFolder
 from argmind.train.trainer import Trainer, TrainOutcome
 
 #: How a run is opened, by the kind of data that it was trained on.
-_LOADERS: dict[str, Callable[..., Any]] = {"text": load_text_run, "images": load_image_run}
+_LOADERS: dict[str, Callable[..., Any]] = {
+    "text": load_text_run,
+    "images": load_image_run,
+    "reasoning": load_reasoning_run,
+}
 
 
 def load(run: str | Path, *, which: Which | int = "best", device: str = "auto") -> Any:
     """Load a trained run for use.
 
     Returns:
-        :class:`argmind.text.run.TextRun` or :class:`argmind.image.run.ImageRun`; of data of other
-        kinds :class:`argmind.runs.LoadedRun`.
+        :class:`argmind.text.run.TextRun`, :class:`argmind.image.run.ImageRun` or
+        :class:`argmind.reasoning.run.ReasoningRun`; of data of other kinds
+        :class:`argmind.runs.LoadedRun`.
 
     Raises:
         UserError: no such run, nothing intact in it, or no such device.

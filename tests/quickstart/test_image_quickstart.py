@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import shlex
 import subprocess
@@ -14,11 +15,13 @@ import pytest
 import torch
 from quickstart_tiny import run_tiny
 
+from argmind import registry
+from argmind.cli import main
 from argmind.cli._parser import parse
 from argmind.errors import UserError
 from argmind.eval.results import read_results
 from argmind.image.run import load_image_run
-from argmind.quickstart.image import ImageDomain, ImageSizes
+from argmind.quickstart.image import ImageDomain, ImageSizes, image_quickstart
 from argmind.quickstart.parameters import count_parameters, matched
 from argmind.registry import find
 from argmind.train.runfolder import RunFolder
@@ -64,6 +67,9 @@ def test_all_have_equally_many_parameters_and_saw_the_same(folder, results):
 
 def test_figures_are_complete_and_consistent(results):
     figures, extra = results.figures, results.extra
+    trained: int = extra["trained_steps"]
+    assert trained in EBT_STEPS
+    assert 4 * trained in EBT_STEPS
     for short in ("id", "ood"):
         rows = [row for row in extra["budgets"] if row["level"] == short]
         single = {
@@ -71,23 +77,24 @@ def test_figures_are_complete_and_consistent(results):
         }
         assert [steps for model, steps in single if model == "EBT"] == EBT_STEPS
         assert [steps for model, steps in single if model == "DiT"] == DIT_STEPS
-        assert figures[f"psnr_{short}_ebt"].value == single["EBT", 3]["value"]
-        assert figures[f"psnr_{short}_ebt"].low == single["EBT", 3]["low"]
+        assert figures[f"psnr_{short}_ebt"].value == single["EBT", trained]["value"]
+        assert figures[f"psnr_{short}_ebt"].low == single["EBT", trained]["low"]
         best = max(single["DiT", steps]["value"] for steps in DIT_STEPS)
         assert figures[f"psnr_{short}_dit"].value == best
         assert figures[f"psnr_{short}_regression"].value == single["Regression", None]["value"]
         by_step = tuple(single["EBT", steps]["value"] for steps in EBT_STEPS)
         assert figures[f"psnr_{short}_ebt_by_step"].value == by_step
-        gap = single["EBT", 3]["value"] - best
+        gap = single["EBT", trained]["value"] - best
         assert figures[f"psnr_{short}_ebt_minus_dit"].value == pytest.approx(gap, abs=1e-9)
         assert len(figures[f"psnr_{short}_verification_gain"].value) == 2
         assert -1 <= figures[f"energy_error_rank_correlation_{short}"].value <= 1
-    assert figures["nfe_ebt"].value == 3
+    assert figures["nfe_ebt"].value == trained
     assert figures["nfe_dit"].value in DIT_STEPS
     assert figures["nfe_regression"].value == 1
     ood = figures["psnr_ood_ebt_by_step"].value
     gain = figures["thinking_4x_gain_db_ood"].value
-    assert gain == pytest.approx(ood[EBT_STEPS.index(12)] - ood[EBT_STEPS.index(3)], abs=1e-9)
+    long, short = (ood[EBT_STEPS.index(steps)] for steps in (4 * trained, trained))
+    assert gain == pytest.approx(long - short, abs=1e-9)
     assert figures["psnr_id_given"].value > figures["psnr_ood_given"].value + 3
     assert results.seeds == (0,)
     assert extra["noise_std"] == {"id": 0.5, "ood": 1.0}
@@ -107,11 +114,12 @@ def test_figures_agree_with_a_direct_measurement(folder, results):
     assert results.figures["psnr_ood_ebt"].value == pytest.approx(mean, abs=1e-4)
 
 
-def test_the_report_is_sound_and_pictured(folder, checked):
+def test_the_report_is_sound_and_pictured(folder, results, checked):
     found = checked((folder / "report.html").read_text())
     assert found.faults == []
-    # Six digits at two noise levels: noisy, 3 steps and 12, clean, three of DiT, regression.
-    assert found.tags["img"] == 2 * 6 * (1 + 3 + 1 + 1 + 3 + 1)
+    # Six digits at two noise levels: noisy, every step and four times as many, clean, three of
+    # DiT, regression.
+    assert found.tags["img"] == 2 * 6 * (1 + results.extra["trained_steps"] + 1 + 1 + 3 + 1)
     assert found.tags["svg"] == 2 + 3 + 4
     for words in ("PSNR at 2× the trained noise", "DiT learns every noise level", "one seed"):
         assert words in found.words
@@ -137,6 +145,16 @@ def test_missing_packages_are_said_before_anything_is_done(monkeypatch, tmp_path
     with pytest.raises(UserError, match=rf"{says}.*pip install 'argmind\[image\]'"):
         find("quickstart", "image")(out=None, seed=0, silent=True)
     assert not list(tmp_path.iterdir())
+
+
+def test_minutes_are_the_domain_s_own_unless_given(monkeypatch):
+    asked = []
+    monkeypatch.setattr(registry, "find", lambda *_: lambda **given: asked.append(given) or {})
+    for words in ([], ["--minutes", "2"]):
+        assert main(["quickstart", "--domain", "image", "--json", *words]) == 0
+    assert "minutes" not in asked[0]
+    assert asked[1]["minutes"] == 2
+    assert inspect.signature(image_quickstart).parameters["minutes"].default == 5
 
 
 @pytest.mark.parametrize("sizes", [ImageSizes(), ImageSizes(hidden_dim=96, patch=2)])

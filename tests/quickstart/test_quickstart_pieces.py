@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import pytest
@@ -12,13 +11,15 @@ from quickstart_tiny import TINY
 from argmind.assembly import build_predictor
 from argmind.errors import UserError
 from argmind.eval.evaluate import evaluate
+from argmind.eval.stopping import plateau_stop
 from argmind.predictors.base import Trace
+from argmind.quickstart import pace
 from argmind.quickstart.folder import claimed
 from argmind.quickstart.pace import Clock, Pace, fastest_threads, threads_restored
 from argmind.quickstart.parameters import count_parameters, matched
 from argmind.quickstart.text import TextDomain
 from argmind.quickstart.tour import steps_within
-from argmind.text.measure import entropies, passage, plateau_stop
+from argmind.text.measure import entropies, passage
 from argmind.text.run import load_text_run
 from argmind.thinking.budget import Budget
 
@@ -102,12 +103,13 @@ def test_the_clock_keeps_time_for_what_follows_training():
         ({1: 0.005, 2: 0.2, 4: 0.2, 6: 0.2}, 1),  # busy cores
     ],
 )
-def test_the_fastest_number_of_threads_is_used(took_s, best):
-    tried = []
+def test_the_fastest_number_of_threads_is_used(monkeypatch, took_s, best):
+    tried, now_s = [], [0.0]
+    monkeypatch.setattr(pace.time, "perf_counter", lambda: now_s[0])
 
     def work():
         tried.append(torch.get_num_threads())
-        time.sleep(took_s[tried[-1]])
+        now_s[0] += took_s[tried[-1]]
 
     with threads_restored():
         torch.set_num_threads(6)

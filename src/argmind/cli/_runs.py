@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from argmind.data.base import Batch
     from argmind.data.datasets.text import TextData
     from argmind.image.run import ImageRun
+    from argmind.reasoning.run import ReasoningRun
     from argmind.runs import LoadedRun
     from argmind.text.run import TextRun
 
@@ -70,21 +71,42 @@ def refuse_task(args: argparse.Namespace) -> None:
         raise UserError("--set changes the task of image runs, and this is a run on text.")
 
 
-def open_run(run: str, args: argparse.Namespace) -> TextRun | ImageRun:
+def open_any_run(run: str, args: argparse.Namespace) -> TextRun | ImageRun | ReasoningRun:
     """The run with the checkpoint and on the device that the options name.
 
     Raises:
-        UserError: no such run, or one on data of another kind.
+        UserError: no such run, or one on data of a kind that is not known here.
     """
     from argmind.api import load
     from argmind.image.run import ImageRun
+    from argmind.reasoning.run import ReasoningRun
     from argmind.text.run import TextRun
 
     opened = load(run, which=args.which, device=args.device)
-    if not isinstance(opened, (TextRun, ImageRun)):
-        raise UserError(f"{run} is a run on {_kind(opened)}; this is for runs on text or images.")
+    if not isinstance(opened, (TextRun, ImageRun, ReasoningRun)):
+        raise UserError(
+            f"{run} is a run on {_kind(opened)}; this is for runs on text, images or reasoning "
+            "problems."
+        )
     for note in opened.run.notes:
         args.screen.note(note)
+    return opened
+
+
+def open_run(run: str, args: argparse.Namespace) -> TextRun | ImageRun:
+    """A run on text or images, as :func:`open_any_run`.
+
+    Raises:
+        UserError: it is a run on something else.
+    """
+    from argmind.reasoning.run import ReasoningRun
+
+    opened = open_any_run(run, args)
+    if isinstance(opened, ReasoningRun):
+        raise UserError(
+            f"{run} is a run on {_kind(opened.run)}; this is for runs on text or images. "
+            "`argmind eval` measures it, `argmind solve` lets it solve puzzles."
+        )
     return opened
 
 
@@ -118,6 +140,23 @@ def open_image_run(run: str, args: argparse.Namespace) -> ImageRun:
         raise UserError(
             f"{run} is a run on {_kind(opened.run)}, which takes no images. `argmind generate` and "
             "`argmind think` are for text."
+        )
+    return opened
+
+
+def open_reasoning_run(run: str, args: argparse.Namespace) -> ReasoningRun:
+    """A run on reasoning problems, as :func:`open_any_run`.
+
+    Raises:
+        UserError: it is a run on something else.
+    """
+    from argmind.reasoning.run import ReasoningRun
+
+    opened = open_any_run(run, args)
+    if not isinstance(opened, ReasoningRun):
+        raise UserError(
+            f"{run} is a run on {_kind(opened.run)}, which solves no puzzles: train a recipe such "
+            "as reasoning_sudoku_ebt."
         )
     return opened
 

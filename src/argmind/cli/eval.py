@@ -13,9 +13,10 @@ from argmind.cli._runs import (
     add_held_out,
     add_task,
     held_out,
-    open_run,
+    open_any_run,
     refuse_task,
 )
+from argmind.errors import UserError
 
 if TYPE_CHECKING:
     from argmind.text.run import TextRun
@@ -32,24 +33,43 @@ def add(parsers: Parsers) -> None:
         "argmind eval runs/text_ebt-1 --steps 0 1 2 4 --candidates 1 4",
         "argmind eval runs/text_ebt-1 --data other.txt --steps 8 --stop plateau --tolerance 0.01",
         "argmind eval runs/image_denoise_ebt-1 --steps 1 3 10 --set data.task.level=1.0",
+        "argmind eval runs/reasoning_sudoku_ebt-1 --thinking --html thinking.html",
     )
     parser.add_argument("run_folder", metavar="RUN", help="run folder")
     add_held_out(parser)
     add_task(parser)
     add_budget(parser, several=True)
+    parser.add_argument(
+        "--thinking",
+        action="store_true",
+        help="study the thinking: steps x candidates, stopping, calibration, curvature, diversity",
+    )
+    parser.add_argument("--html", metavar="FILE", help="with --thinking: write it as a page")
     add_checkpoint(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure every budget and print the table."""
+    """Measure every budget and print the table, or study the thinking."""
     from argmind.image.run import ImageRun
+    from argmind.reasoning.run import ReasoningRun
 
-    opened = open_run(args.run_folder, args)
+    if args.html is not None and not args.thinking:
+        raise UserError("--html is the page of --thinking: add that.")
+    opened = open_any_run(args.run_folder, args)
+    if args.thinking:
+        from argmind.cli._thinking import show_thinking
+
+        show_thinking(opened, args)
+        return 0
     budgets = budgets_of(args, opened.predictor)
     if isinstance(opened, ImageRun):
         from argmind.cli._image_eval import show_budgets
 
         show_budgets(opened, budgets, args)
+    elif isinstance(opened, ReasoningRun):
+        from argmind.cli._reasoning_eval import show_budgets as show_solved
+
+        show_solved(opened, budgets, args)
     else:
         _show_budgets(opened, budgets, args)
     return 0

@@ -18,13 +18,17 @@ def add(parsers: Parsers) -> None:
         "train an energy model and its rivals on built-in data, think, and compare",
         "argmind quickstart",
         "argmind quickstart --domain image",
+        "argmind quickstart --domain reasoning",
         "argmind quickstart --minutes 2 --out runs/first --seed 1",
     )
     parser.add_argument(
         "--domain", default="text", help="what to learn: a name of `argmind list quickstart`"
     )
     parser.add_argument(
-        "--minutes", type=float, metavar="X", help="at most this long; text 6, others 5"
+        "--minutes",
+        type=float,
+        metavar="X",
+        help="at most this long; text and reasoning 6, others 5",
     )
     parser.add_argument(
         "--out", metavar="RUN", help="run folder; without it, the next free runs/quickstart-N"

@@ -47,6 +47,7 @@ _NEXT = {
     "images denoise": _DENOISED,
     "images inpaint": _DENOISED,
     "images generate": ("argmind sample {run} --count 8 --trace steps.png",),
+    "reasoning": ("argmind eval {run} --thinking --html thinking.html",),
 }
 
 

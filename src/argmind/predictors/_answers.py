@@ -101,6 +101,11 @@ class TurnPredictor(AnswerPredictor):
         """Turns that a budget of ``None`` means."""
         return 1
 
+    @property
+    def trained_steps(self) -> int:
+        """Turns are steps."""
+        return self.trained_turns if self.thinks else 0
+
     def turns(self, problem: Asked, count: int) -> Iterator[Turn]:
         """Answers after 1 … ``count`` turns, with a graph where one is kept."""
         raise NotImplementedError

@@ -68,6 +68,11 @@ class Annealed(EBT):
         self.share: list[float] = share.flip(0).tolist()
         self.sizes: list[float] = (betas / (1 - share).sqrt()).flip(0).tolist()
 
+    @property
+    def trained_steps(self) -> int:
+        """Those of all levels together."""
+        return self.levels * self.thinker.config.steps
+
     def scales(self, level: int) -> tuple[float, float]:
         """a and s of a level."""
         share = self.share[level]

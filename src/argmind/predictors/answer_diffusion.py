@@ -64,6 +64,11 @@ class AnswerDiffusion(AnswerPredictor):
         nn.init.normal_(self.candidate.weight, std=dim**-0.5)
         self.time = LevelEmbedding(dim)
 
+    @property
+    def trained_steps(self) -> int:
+        """Those of its recipe: training has none."""
+        return self.steps
+
     def tell(self, x: Tensor, time: Tensor, problem: Asked) -> Tensor:
         """What the network says of ``x`` (B, L, W) or (B, N, L, W) at times (B,)."""
         rows = self.problem(problem)

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from rich.console import RenderableType
 
@@ -49,7 +49,7 @@ class Contender:
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """All models, trained on the same batches in the same order."""
+    """All models, trained on the same batches in the same order, as far as each of them got."""
 
     data: Any
     thinker: Contender
@@ -63,7 +63,7 @@ class Trained:
 
     @property
     def samples(self) -> int:
-        """Training samples that each model saw, repeats counted."""
+        """Training samples that the thinker saw, repeats counted; where data is equal, all."""
         return self.thinker.outcome.steps * self.thinker.recipe.training.batch_size
 
 
@@ -91,6 +91,12 @@ class Domain(ABC):
     unit: ClassVar[str] = "predictions"
     #: Passes over the data after which models this small have learned what they can.
     most_epochs: ClassVar[int] = 12
+
+    #: What all models get as much of: the same samples, or training time.
+    equal: ClassVar[Literal["data", "time"]] = "data"
+
+    #: Can ``argmind eval`` measure a run of it?
+    evaluated: ClassVar[bool] = True
 
     def require(self) -> None:  # noqa: B027
         """Refuse what would fail later.

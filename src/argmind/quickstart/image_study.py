@@ -177,7 +177,7 @@ class ImageStudy:
 
 
 def _picture(name: str, image: Tensor, clean: Tensor) -> Picture:
-    note = "" if name == "clean" else f"{float(psnr(image, clean)):.1f}"
+    note = "" if name == "clean" else f"{float(psnr(image.cpu(), clean)):.1f}"
     return Picture(pixels_of(image), name, note)
 
 

@@ -12,13 +12,14 @@ from torch import Tensor
 from argmind.errors import UserError
 from argmind.eval.budgets import MeasuredText, measure, with_bytes
 from argmind.eval.evaluate import evaluate
+from argmind.eval.stopping import plateau_stop
 from argmind.quickstart.base import Study, Trained
 from argmind.quickstart.pace import Clock
 from argmind.quickstart.screen import Screen
 from argmind.quickstart.text_findings import TextFindings
 from argmind.report.data import PassageToken, Sample
 from argmind.text.generation import Sampling
-from argmind.text.measure import entropies, most_readable, passage, plateau_stop
+from argmind.text.measure import entropies, most_readable, passage
 from argmind.text.run import TextRun, load_text_run
 from argmind.thinking.budget import Budget
 

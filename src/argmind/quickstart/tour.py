@@ -94,9 +94,8 @@ class _Course:
             screen.say("Finding out how fast this machine trains.")
             recipes = self._planned(recipes, data)
         thinker = self._fit(domain.entrants[0], recipes[0], data)
-        # What the first one did not get to see, the others do not see either.
         rivals = tuple(
-            self._fit(entrant, _with_training(recipe, steps=thinker.outcome.steps), data)
+            self._fit(entrant, self._beside(thinker, recipe, data), data)
             for entrant, recipe in zip(domain.entrants[1:], recipes[1:], strict=True)
         )
         return Trained(data=data, thinker=thinker, rivals=rivals, seed=self.seed)
@@ -113,23 +112,37 @@ class _Course:
         return [recipes[0], *wide]
 
     def _planned(self, recipes: Sequence[Recipe], data: Any) -> list[Recipe]:
-        """The recipes with as many steps as the time allows, the same number for all."""
-        clock = self.clock
+        """The recipes with as many steps as the time allows, the same number for all.
+
+        Where time is what is equal, rivals get theirs once the thinker's is known.
+        """
+        clock, domain = self.clock, self.domain
         trials = [Trial(recipe, data) for recipe in recipes]
         # By a rival's steps, which are the shorter ones: a bad number costs less time to see.
         threads = fastest_threads(trials[-1].step)
         self.screen.say(f"CPU threads: {threads}.")
+        most = domain.most_epochs * data.samples_per_epoch // recipes[0].training.batch_size
+        if domain.equal == "time":
+            pace = trials[0].pace(_PACE_SHARE * clock.total_s)
+            steps = steps_within(clock.training_s / len(recipes), [pace], most)
+            return [_paced(recipes[0], steps, pace), *recipes[1:]]
         paces = [trial.pace(_PACE_SHARE * clock.total_s) for trial in trials]
-        most = self.domain.most_epochs * data.samples_per_epoch // recipes[0].training.batch_size
         steps = steps_within(clock.training_s, paces, most)
-        cadence = {
-            "steps": steps,
-            "eval_every": math.ceil(steps / _EVALUATIONS),
-            "log_every": math.ceil(steps / _LOG_LINES),
-        }
-        thinker, *rivals = (_with_training(recipe, **cadence) for recipe in recipes)
-        limit_s = _PATIENCE * paces[0].seconds(steps, _EVALUATIONS) + _PATIENCE_S
-        return [_with_training(thinker, stop_after_minutes=limit_s / 60), *rivals]
+        return [
+            _paced(recipe, steps, pace) if index == 0 else _with_training(recipe, **_cadence(steps))
+            for index, (recipe, pace) in enumerate(zip(recipes, paces, strict=True))
+        ]
+
+    def _beside(self, thinker: Contender, recipe: Recipe, data: Any) -> Recipe:
+        """A rival's recipe on equal terms with the thinker as it was trained."""
+        if self.domain.equal == "data":
+            # What the first one did not get to see, the others do not see either.
+            return _with_training(recipe, steps=thinker.outcome.steps)
+        # Both are timed now, side by side: other programs may have come or gone since the first.
+        for_s = _PACE_SHARE * self.clock.total_s
+        own, pace = (Trial(one, data).pace(for_s) for one in (thinker.recipe, recipe))
+        steps = max(_LEAST_STEPS, round(thinker.outcome.steps * own.step_s / pace.step_s))
+        return _paced(recipe, steps, pace)
 
     def _fit(self, entrant: Entrant, recipe: Recipe, data: Any) -> Contender:
         training, label, folder = recipe.training, entrant.label, self.folder / entrant.folder
@@ -170,7 +183,7 @@ class _Course:
             write_atomically(report, study.page(results))
             write_results(self.folder / "results.json", results)
         except KeyboardInterrupt:
-            folders = [model.folder for model in trained.contenders]
+            folders = [one.folder for one in trained.contenders if self.domain.evaluated]
             commands = [f"argmind eval {shlex.quote(str(folder))}" for folder in folders]
             raise _Stopped("measuring (all models are trained and saved)", commands) from None
         self.screen.show(*study.shown(results), "", *self._farewell(study, report))
@@ -204,10 +217,11 @@ class _Course:
 
     def interrupted(self, stopped: _Stopped) -> dict[str, Any]:
         """Say where it was stopped and how to go on."""
-        lines = "\n".join(f"  {command}" for command in stopped.commands)
+        lines = "".join(f"  {command}\n" for command in stopped.commands)
+        on = f"; go on with\n{lines}or take" if lines else ".\nTake"
         self.screen.show(
-            f"Stopped while {stopped.where}. What is done lies in {self.folder}; go on with\n"
-            f"{lines}\nor take the whole tour again: {self.command}"
+            f"Stopped while {stopped.where}. What is done lies in {self.folder}{on} the whole "
+            f"tour again: {self.command}"
         )
         return {
             "run": str(self.folder),
@@ -221,6 +235,20 @@ def steps_within(training_s: float, paces: list[Pace], most: int) -> int:
     evaluations_s = _EVALUATIONS * sum(pace.evaluation_s for pace in paces)
     steps = int((training_s - evaluations_s) / sum(pace.step_s for pace in paces))
     return max(_LEAST_STEPS, min(steps, most))
+
+
+def _cadence(steps: int) -> dict[str, int]:
+    return {
+        "steps": steps,
+        "eval_every": math.ceil(steps / _EVALUATIONS),
+        "log_every": math.ceil(steps / _LOG_LINES),
+    }
+
+
+def _paced(recipe: Recipe, steps: int, pace: Pace) -> Recipe:
+    """So many steps, cut off where they take much longer than expected."""
+    limit_s = _PATIENCE * pace.seconds(steps, _EVALUATIONS) + _PATIENCE_S
+    return _with_training(recipe, **_cadence(steps), stop_after_minutes=limit_s / 60)
 
 
 def _with_training(recipe: Recipe, **changes: Any) -> Recipe:

@@ -28,7 +28,7 @@ def _data(task: str) -> PartConfig:
 def image_denoise_ebt() -> Recipe:
     """An energy model that walks from the noisy image to the clean one.
 
-    The energy is how far a picture is from what the model would make of it; three steps are taken,
+    The energy is how far a picture is from what the model would make of it; two steps are taken,
     each is judged, and all are learnt through. Sizes shrink after the trained steps, so that longer
     thinking settles.
     """
@@ -38,10 +38,10 @@ def image_denoise_ebt() -> Recipe:
         data=_data("denoise"),
         predictor=_ebt(part_config("space", "image"), part_config("head", "quadratic")),
         thinking=ThinkingConfig(
-            steps=3,
+            steps=2,
             start="given",
             start_noise_std=0.1,
-            schedule=part_config("schedule", "annealed", base=size, decay=0.5, hold=3),
+            schedule=part_config("schedule", "annealed", base=size, decay=0.5, hold=2),
         ),
         objective=part_config("objective", "thinking", loss_on="all"),
         optimizer=_OPTIMIZER,

@@ -72,7 +72,7 @@ def _passes_plot(report: ImageReport, level: NoiseLevel, index: int) -> Plot:
         svg=plots.svg(figure, f"PSNR against NFE at {level.name}", f"psnr-{index}"),
         caption=f"Held-out PSNR against network evaluations at {level.name}, std {level.std:g}; "
         "more is better. Bands are 95 % bootstrap intervals over images. The axis is logarithmic "
-        f"from 1; at 0 the image is as it was given, with {number(level.given.value, 2)} dB.",
+        "from 1; at 0 the noisy image is only kept within [−1, 1].",
     )
 
 

@@ -11,7 +11,7 @@ import html
 import io
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
@@ -247,18 +247,27 @@ def signal_against_loss(scores: Scores) -> Figure:
     return figure
 
 
-@styled
 def budget_map(rows: Sequence[BudgetRow]) -> Figure:
     """Nats per token on the grid of thinking steps × candidates; darker is lower, so better."""
-    steps = sorted({row.steps for row in rows})
-    counts = sorted({row.candidates for row in rows})
+    values = {(row.steps, row.candidates): row.nats.value for row in rows}
+    return value_map(values, "Loss by budget / nats per token", more_is_better=False)
+
+
+@styled
+def value_map(
+    values: Mapping[tuple[int, int], float], title: str, *, more_is_better: bool
+) -> Figure:
+    """Numbers by (thinking steps, candidates), written into their fields; darker is better."""
+    steps = sorted({step for step, _ in values})
+    counts = sorted({count for _, count in values})
     grid = np.full((len(counts), len(steps)), np.nan)
-    for row in rows:
-        grid[counts.index(row.candidates), steps.index(row.steps)] = row.nats.value
-    figure, axes = axes_of("Loss by budget / nats per token", "thinking steps", "candidates")
+    for (step, count), value in values.items():
+        grid[counts.index(count), steps.index(step)] = value
+    figure, axes = axes_of(title, "thinking steps", "candidates")
     axes.grid(False)
     axes.spines[:].set_visible(False)
-    shown = axes.imshow(grid, cmap="Blues_r", aspect="auto", origin="lower")
+    colours = "Blues" if more_is_better else "Blues_r"
+    shown = axes.imshow(grid, cmap=colours, aspect="auto", origin="lower")
     axes.set_xticks(range(len(steps)), [str(step) for step in steps])
     axes.set_yticks(range(len(counts)), [str(count) for count in counts])
     for (i, j), value in np.ndenumerate(grid):

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+_TICKS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Series:
     """A measure with its intervals at places along an axis."""
@@ -63,8 +66,9 @@ def series_plot(
         draw(mark.at, color=INK, linestyle="--", linewidth=1.0, label=visible(mark.label))
     if scale == "log":
         axes.set_xscale("symlog", linthresh=1.0)
-        ticks = sorted({place for one in series for place in one.x})
-        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], rotation=45)
+        most = max((place for one in series for place in one.x), default=1.0)
+        ticks = [tick for tick in _TICKS if tick <= most]
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
     legend(figure)
     return figure

@@ -174,11 +174,12 @@ class Space(nn.Module, Part):
         weight = next(self.parameters())
         offered = () if given is None else given.shape[-self.feature_axes :]
         shape = (*predictions, *(offered or self.feature_shape()))
-        if kind == "zeros":
-            return torch.zeros(shape, device=weight.device, dtype=weight.dtype)
         if kind == "noise":
             return noise_std * normal(shape, weight, generator)
-        first = self._first(kind, hidden, given)[:, None]
+        if kind == "zeros":
+            first = weight.new_zeros(shape[0], 1, *shape[2:])
+        else:
+            first = self._first(kind, hidden, given)[:, None]
         if predictions[1] == 1:
             return first
         rest = (predictions[0], predictions[1] - 1, *shape[2:])

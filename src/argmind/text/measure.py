@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from argmind.config import PartConfig, part_config
 from argmind.predictors.base import Predictor
 from argmind.report.data import PassageToken
 from argmind.text.run import TextRun
@@ -18,8 +17,6 @@ from argmind.thinking.budget import Budget
 from argmind.train.seeds import seed_for
 
 _TOP = 5
-#: A plateau is where a step changes the energy by less than this share of what the first one did.
-_PLATEAU = 0.1
 
 
 def entropies(
@@ -37,19 +34,6 @@ def entropies(
         log_p = predictor.predict(problem, budget, generator).output.double().log_softmax(-1)
         rows.append(-(log_p.exp() * log_p).sum(-1).cpu().numpy())
     return np.concatenate(rows)
-
-
-def plateau_stop(predictor: Predictor, context: Tensor) -> PartConfig:
-    """A plateau stop whose tolerance fits the energies of this model.
-
-    The tolerance is a tenth of the median change of energy in the first step on ``context``
-    (B, S): energies have no unit, so no fixed number would suit every model.
-    """
-    trace = predictor.predict(context, Budget(steps=1, trace=True)).trace
-    assert trace is not None  # asked for
-    change = (trace.energies[1] - trace.energies[0]).abs()
-    typical = float(change[change.isfinite()].median()) if bool(change.isfinite().any()) else 0.0
-    return part_config("stop", "plateau", tolerance=_PLATEAU * typical)
 
 
 def passage(run: TextRun, window: Tensor, budget: Budget, seed: int = 0) -> list[PassageToken]:

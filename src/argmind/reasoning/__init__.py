@@ -1,0 +1,1 @@
+"""Runs on reasoning problems: puzzles in, checked answers out."""

@@ -1,0 +1,56 @@
+"""Figures of the text and video scripts, and one video job from training to measures."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def test_figures_of_text_pair_seeds() -> None:
+    from text_results import figures
+
+    def row(seed: int, nats: dict[str, float], trained: int) -> dict[str, Any]:
+        costs = {"parameters": 10, "training_flops": 1.0, "training_s": 2.0}
+        return {"seed": seed, "nats": nats, "trained_steps": trained, **costs}
+
+    by_step = {str(steps): 4.0 - 0.1 * steps for steps in range(9)}
+    rows = {
+        "text_ebt": [row(0, by_step, 2), row(1, by_step, 2)],
+        "text_transformer_pp": [row(1, {"0": 4.0}, 0)],
+    }
+    named = {name: measured for name, measured, _ in figures(rows)}
+    assert named["ebt_minus_tpp_nats"].value == pytest.approx(-0.2)
+    assert named["ebt_nats_best"].value == pytest.approx(3.2)
+    assert named["tpp_nats"].value == 4.0
+
+
+@pytest.mark.parametrize("model", ["ebt", "diffusion"])
+def test_a_video_job_measures_what_the_figures_tell(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("sklearn", reason="digits come from scikit-learn")
+    import video_results
+
+    words = shlex.split(
+        "--seeds 1 --steps 2 --batch-size 2 --layers 1 --heads 2 --dim 32 --clips 2 --given 2 "
+        "--rolled 3 --set data.image_size=8 data.frames=9 data.clips=8"
+    )
+    monkeypatch.setattr(
+        sys, "argv", ["video_results.py", *words, "--out", str(tmp_path / "v.json")]
+    )
+    arguments = video_results._arguments()
+    rows = {}
+    for scene in video_results.SCENES:
+        found = video_results.work(f"{scene}_{model}", 0, arguments)
+        rows[f"{scene}_{model}"] = [{"seed": 0, **found}]
+    named = {name: measured for name, measured, _ in video_results.figures(rows)}
+    short = video_results.SHORT[model]
+    assert len(named[f"digits_{short}_errors_by_horizon"]) == 3
+    assert named[f"turning_{short}_best_of_8_error"].value > 0
+    assert named[f"turning_{short}_random_frame_error"].value > 0
+    assert ("next_frame_error_ebt" in named) == (model == "ebt")
+    assert (tmp_path / "images" / f"v_turning_{model}.png").exists()
