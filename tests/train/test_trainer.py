@@ -133,7 +133,7 @@ def test_evaluation_is_the_mean_over_predictions(tmp_path):
         generator = torch.Generator().manual_seed(seed_for(0, "evaluation", index))
         loss = objective(batch, generator)
         total += loss.value.item() * loss.predictions
-    assert line["nats"] == pytest.approx(total / 10, rel=1e-6)
+    assert line["loss"] == pytest.approx(total / 10, rel=1e-6)
 
 
 def test_evaluation_uses_the_average_and_gives_the_weights_back(tmp_path):
@@ -142,8 +142,8 @@ def test_evaluation_uses_the_average_and_gives_the_weights_back(tmp_path):
     fit_until(tmp_path / "ema", None, ema_decay=0.9, **settings)
     plain, ema = (CheckpointStore(tmp_path / n / "checkpoints").latest() for n in ("plain", "ema"))
     assert torch.equal(plain.tensors("model")["head.weight"], ema.tensors("model")["head.weight"])
-    nats = [lines(tmp_path / name, "evaluation")[-1]["nats"] for name in ("plain", "ema")]
-    assert nats[0] != nats[1]
+    losses = [lines(tmp_path / name, "evaluation")[-1]["loss"] for name in ("plain", "ema")]
+    assert losses[0] != losses[1]
 
 
 def test_evaluation_leaves_training_untouched(tmp_path):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from argmind.assembly import build_objective
 from argmind.bench.subject import Setting
@@ -64,6 +65,9 @@ def agreements(
     return found
 
 
+#: A gradient that is nothing has no direction.
+_TINY = 1e-300
+
 _REFERENCE = ("predictor.body.transformer.attention=reference",)
 
 
@@ -96,12 +100,13 @@ def _gradients(
         loss = objective(batch, torch.Generator(device).manual_seed(setting.seed))
     loss.value.backward()
     named = model.named_parameters()
-    return {name: p.grad.detach().double() for name, p in named if p.grad is not None}
+    return {
+        n: torch.zeros_like(p, dtype=torch.float64) if p.grad is None else p.grad.double()
+        for n, p in named
+    }
 
 
 def _compared(got: Mapping[str, Tensor], truth: Mapping[str, Tensor]) -> Agreement:
-    if got.keys() != truth.keys():
-        raise ValueError(f"gradients of different parameters: {got.keys() ^ truth.keys()}")
     errors, cosines = dict[str, float](), dict[str, float]()
     for name, exact in truth.items():
         size = exact.norm()
@@ -109,5 +114,5 @@ def _compared(got: Mapping[str, Tensor], truth: Mapping[str, Tensor]) -> Agreeme
             continue
         mine = got[name]
         errors[name] = float((mine - exact).norm() / size)
-        cosines[name] = float((mine * exact).sum() / (size * mine.norm()))
+        cosines[name] = float(F.cosine_similarity(mine.flatten(), exact.flatten(), 0, eps=_TINY))
     return Agreement(errors, cosines)
