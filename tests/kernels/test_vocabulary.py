@@ -169,6 +169,30 @@ def test_a_compiled_loss_may_keep_more(monkeypatch: pytest.MonkeyPatch) -> None:
             assert not chunks.loss_fits(1, most + 1, torch.device(device))
 
 
+def test_a_compiled_step_keeps_a_share_of_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunks, "_total_bytes", lambda _: 141 * 2**30)
+    gpu, cpu = torch.device("cuda"), torch.device("cpu")
+    assert not chunks.step_fits(8192, 50_304, gpu)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    assert chunks.step_fits(8192, 50_304, gpu)
+    assert not chunks.step_fits(8192, 50_304, cpu)
+    monkeypatch.setattr(chunks, "_total_bytes", lambda _: 40 * 2**30)
+    assert not chunks.step_fits(8192, 50_304, gpu)
+
+
+def test_logits_over_aligned_tokens_are_the_logits(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(0)
+    s = torch.randn(2, 80, DIM, generator=generator, dtype=torch.float64, requires_grad=True)
+    w = torch.randn(VOCABULARY, DIM, generator=generator, dtype=torch.float64, requires_grad=True)
+    plain = vocabulary.logits(s, w)
+    monkeypatch.setattr(vocabulary, "unaligned", lambda *_: True)
+    aligned = vocabulary.logits(s, w)
+    assert aligned.shape == (2, 80, VOCABULARY)
+    torch.testing.assert_close(aligned, plain)
+    found, wanted = (torch.autograd.grad(x.square().sum(), (s, w)) for x in (aligned, plain))
+    torch.testing.assert_close(found, wanted)
+
+
 def _names(value: Tensor) -> list[str]:
     names, nodes = [], [value.grad_fn]
     while nodes:

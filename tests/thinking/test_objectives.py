@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -42,6 +42,30 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
         return whole(landscape, start, plan, generator)
 
     monkeypatch.setattr(thinker, "think", think)
+    return seen
+
+
+class Trained(NamedTuple):
+    """A step of training."""
+
+    start: Tensor
+    step: int
+    graph: bool
+    noisy: bool
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[Trained]:
+    """Every training step that is taken."""
+    seen: list[Trained] = []
+    whole = thinker.take_step
+
+    def take_step(*given: Any) -> Any:
+        _, _, y, _, step, _, graph, noisy, _ = given
+        seen.append(Trained(y, step, graph, noisy))
+        return whole(*given)
+
+    monkeypatch.setattr(thinker, "take_step", take_step)
     return seen
 
 
@@ -85,22 +109,15 @@ def test_the_buffer_keeps_numbers_not_graphs_nor_views() -> None:
     assert not buffer.stored["tokens"].any()
 
 
-def test_replay_starts_past_samples_where_they_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replay_starts_past_samples_where_they_ended(trained: list[Trained]) -> None:
     it = objective(replay_samples=6, through="last")
     assert it(batch(), seeded(1)).predictions == 4 * 5
     past = it.runtime_state()
     assert torch.equal(past["tokens"], batch()["tokens"])
-    starts: list[Tensor] = []
-    whole = it.predictor.thinker.train_think
-
-    def train_think(landscape: Any, start: Tensor, *rest: Any, **more: Any) -> Any:
-        starts.append(start)
-        return whole(landscape, start, *rest, **more)
-
-    monkeypatch.setattr(it.predictor.thinker, "train_think", train_think)
+    trained.clear()
     fresh = batch(seed=2)
     assert it(fresh, seeded(2)).predictions == 6 * 5, "the batch grows by half"
-    (start,) = starts
+    start = trained[0].start
     known = {tuple(row.flatten().tolist()) for row in past["candidate"]}
     assert all(tuple(row.flatten().tolist()) in known for row in start[4:])
     assert not any(tuple(row.flatten().tolist()) in known for row in start[:4])
@@ -108,13 +125,16 @@ def test_replay_starts_past_samples_where_they_ended(monkeypatch: pytest.MonkeyP
     assert torch.equal(stored, torch.cat([batch()["tokens"][-2:], fresh["tokens"]]))
 
 
-def test_evaluation_knows_neither_noise_nor_replay(plans: list[Plan]) -> None:
+def test_evaluation_knows_neither_noise_nor_replay(
+    plans: list[Plan], trained: list[Trained]
+) -> None:
     rule = part_config("rule", "langevin", noise_std=3.0)
     schedule = part_config("schedule", "randomised", base=part_config("schedule", "constant"))
     ebt = model(rule=rule, schedule=schedule, steps=3)
     it = objective("s2", ebt)
     it(batch(), seeded())
-    assert plans[-1].noisy
+    assert all(step.noisy for step in trained)
+    assert not plans
     before = {name: x.clone() for name, x in it.runtime_state().items()}
     it.eval()
     first = it.evaluate(batch(seed=2), seeded(1))
@@ -130,23 +150,25 @@ def test_evaluation_knows_neither_noise_nor_replay(plans: list[Plan]) -> None:
 # ---------------------------------------------------------------------- the published options
 
 
-def test_system_one_as_published(plans: list[Plan]) -> None:
+def test_system_one_as_published(trained: list[Trained]) -> None:
     it = objective("s1")
     loss = it(batch(), seeded())
-    assert plans[-1].through == "none"
-    assert plans[-1].steps == 2
+    assert [(one.step, one.graph) for one in trained] == [(0, True), (1, True)]
+    assert not any(one.start.requires_grad for one in trained)
     evaluated = it.eval().evaluate(batch(), seeded())
     mean = (evaluated.metrics["nats_step_1"] + evaluated.metrics["nats_step_2"]) / 2
     torch.testing.assert_close(loss.value.detach(), mean)
     assert it.runtime_state() == {}
 
 
-def test_system_two_as_published(plans: list[Plan]) -> None:
+def test_system_two_as_published(trained: list[Trained]) -> None:
     it = objective("s2", model(steps=3))
+    thoughts = set()
     for seed in range(20):
+        trained.clear()
         it(batch(), seeded(seed))
-    assert {plan.through for plan in plans} == {"last"}
-    assert {plan.steps for plan in plans} == {2, 3}
+        thoughts.add(tuple(one.graph for one in trained))
+    assert thoughts == {(False, True), (False, False, True)}
     assert it.replay is not None
     assert it.replay.size == 192
     evaluated = it.eval().evaluate(batch(), seeded())

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch._dynamo.testing import CompileCounter
 
 from argmind.config import from_dict, part_config
 from argmind.errors import UserError
@@ -90,7 +91,13 @@ def _forgotten() -> Any:
     registry._parts["attention"].pop("dropped_by_compilers")
 
 
-def objective(kind: str = "s1", attention: str = "reference", steps: int = 2) -> Objective[Any]:
+def objective(
+    kind: str = "s1",
+    attention: str = "reference",
+    steps: int = 2,
+    conditioning: str = "candidate",
+    **options: Any,
+) -> Objective[Any]:
     dims = TransformerConfig(
         num_layers=1, num_heads=2, hidden_dim=8, attention=part_config("attention", attention)
     )
@@ -99,13 +106,14 @@ def objective(kind: str = "s1", attention: str = "reference", steps: int = 2) ->
         if kind == "cross_entropy":
             predictor = part_config("predictor", "transformer_pp", transformer=dims)
         else:
-            body = part_config("body", "two_stream", transformer=dims)
+            told = part_config("conditioning", conditioning)
+            body = part_config("body", "two_stream", transformer=dims, conditioning=told)
             predictor = part_config("predictor", "ebt", body=body)
         built = predictor.build(ThinkingConfig(steps=steps), vocab_size=VOCABULARY)
         with torch.no_grad():
             for weight in built.parameters():
                 weight.add_(0.1 * torch.randn(weight.shape))
-    return part_config("objective", kind).build(built).train()
+    return part_config("objective", kind, **options).build(built).train()
 
 
 def batch(count: int = 4, length: int = 6) -> dict[str, Tensor]:
@@ -148,6 +156,38 @@ def test_a_compiled_stage_draws_what_the_plain_one_draws() -> None:
     for stage in it.stages:
         stage.compile(backend="eager")
     torch.testing.assert_close(it(batch(), torch.Generator().manual_seed(3)).value, plain)
+
+
+@pytest.mark.parametrize(
+    ("through", "conditioning"), [("all", "candidate"), ("none", "time_embed")]
+)
+def test_one_program_serves_all_steps(through: str, conditioning: str) -> None:
+    programs: list[int] = []
+    for steps in (2, 3):
+        it = objective("thinking", steps=steps, conditioning=conditioning, through=through)
+        torch._dynamo.reset()
+        counter = CompileCounter()
+        for stage in it.stages:
+            stage.compile(counter)
+        it(batch(), torch.Generator().manual_seed(0)).value.backward()
+        programs.append(counter.frame_count)
+    assert programs[0] == programs[1] <= len(it.stages) + 1
+
+
+def test_a_step_that_is_a_tensor_is_the_step() -> None:
+    it = objective("thinking", steps=3, conditioning="adaln", through="none")
+    plain = it(batch(), torch.Generator()).value
+    torch._dynamo.reset()
+    for stage in it.stages:
+        stage.compile("eager")
+    compiled = it(batch(), torch.Generator()).value
+    weights = list(it.parameters())
+    found, wanted = (
+        torch.autograd.grad(x, weights, allow_unused=True, materialize_grads=True)
+        for x in (compiled, plain)
+    )
+    torch.testing.assert_close(compiled, plain)
+    torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-5)
 
 
 # ---------------------------------------------------------------------- what follows from it

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor, nn
 
+from argmind.nn.conditioning.base import Step
 from argmind.registry import Part
 from argmind.spaces.base import Embedding, Given, Reading
 
@@ -59,7 +60,14 @@ class EnergyModel(nn.Module, Part):
         """
         return None
 
-    def ready(self, state: Any, step: int) -> None:
+    def at(self, state: Any, step: int) -> Any | None:  # noqa: ARG002
+        """What of the state this step sees: with it, a step may be a tensor.
+
+        One compiled program then serves all steps. None where each step needs its own.
+        """
+        return None
+
+    def ready(self, state: Any, step: Step) -> None:
         """Compute and keep in ``state`` what this step's energy needs of the context.
 
         Called outside of any derivative with respect to candidates, which the context does not
@@ -78,7 +86,7 @@ class EnergyModel(nn.Module, Part):
         """(B, *P): how many predictions this state asks for."""
         raise NotImplementedError
 
-    def energy(self, state: Any, embedding: Embedding, step: int) -> Tensor:
+    def energy(self, state: Any, embedding: Embedding, step: Step) -> Tensor:
         """Energies (B, N, *P)."""
         raise NotImplementedError
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from argmind.config import PartConfig, part
 from argmind.energy.base import EnergyModel
 from argmind.nn.bidirectional import BidirectionalConfig, BidirectionalTransformer, Told
+from argmind.nn.conditioning.base import Step
 from argmind.nn.flops import linear_flops
 from argmind.registry import register
 from argmind.spaces.base import Embedding, Given, Whole
@@ -77,6 +78,10 @@ class Bidirectional(EnergyModel):
         """The state of some of its problems, by index."""
         return state.pick(rows)
 
+    def at(self, state: BidirectionalState, step: int) -> BidirectionalState:
+        """The state with what this step is told."""
+        return BidirectionalState(state.problem, [_told(state, step)])
+
     def given(self, state: BidirectionalState) -> Given | None:
         """What the problem says of its answer."""
         return state.problem.given
@@ -93,12 +98,12 @@ class Bidirectional(EnergyModel):
         """(B,): one answer a problem."""
         return state.problem.condition.shape[:1]
 
-    def energy(self, state: BidirectionalState, embedding: Embedding, step: int) -> Tensor:
+    def energy(self, state: BidirectionalState, embedding: Embedding, step: Step) -> Tensor:
         """Energies (B, N) of candidates seen as ``embedding`` (B, N, L, D)."""
         x = embedding.input
         if state.problem.rows is not None:
             x = x + state.problem.rows[:, None]
-        hidden = self.transformer.under(x, state.told[min(step, len(state.told) - 1)])
+        hidden = self.transformer.under(x, _told(state, step))
         return self.head(hidden, embedding.pair).mean(-1)
 
     def encode_flops(self, length: int, steps: float) -> float:  # noqa: ARG002
@@ -123,6 +128,11 @@ class Bidirectional(EnergyModel):
             return None
         rows = active.nonzero()[:, 0]
         return state.pick(rows), Problems(rows)
+
+
+def _told(state: BidirectionalState, step: Step) -> Told:
+    """What this step's condition says; of a step that is a tensor, there is only one."""
+    return state.told[0 if isinstance(step, Tensor) else min(step, len(state.told) - 1)]
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from torch import Tensor
 from argmind.config import PartConfig, part
 from argmind.energy.base import EnergyModel
 from argmind.kernels.attention.problem import Limits
+from argmind.nn.conditioning.base import Step
 from argmind.nn.context import ContextState, ContextStream
 from argmind.nn.flops import candidate_flops, causal_pairs, context_flops, linear_flops
 from argmind.nn.transformer import TransformerConfig
@@ -66,7 +67,11 @@ class TwoStream(EnergyModel):
         """The same state in buffers of fixed size, extended in place."""
         return self.stream.fixed(state, capacity)
 
-    def ready(self, state: ContextState, step: int) -> None:
+    def at(self, state: ContextState, step: int) -> ContextState:
+        """The state of this step's landscape."""
+        return self.stream.at(state, step)
+
+    def ready(self, state: ContextState, step: Step) -> None:
         """Encode the context as this step sees it, if nobody has yet."""
         self.stream.encoded(state, step)
 
@@ -78,7 +83,7 @@ class TwoStream(EnergyModel):
         """(B, P)."""
         return state.after.shape
 
-    def energy(self, state: ContextState, embedding: Embedding, step: int) -> Tensor:
+    def energy(self, state: ContextState, embedding: Embedding, step: Step) -> Tensor:
         """Energies (B, N, P) of candidates seen as ``embedding`` (B, N, P, D)."""
         stream = self.stream
         batch, count, asked, dim = embedding.input.shape

@@ -35,7 +35,7 @@ class BidirectionalConfig(Dimensions):
     qkv_bias: bool = True
     qk_norm: bool = False
     modulation: Literal["adaln_zero", "added"] = "adaln_zero"
-    attention: PartConfig = part("attention", "reference")
+    attention: PartConfig = part("attention", "auto")
     feedforward: PartConfig = part("feedforward", "gelu")
     norm: PartConfig = part("norm", "layer")
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from argmind.kernels.attention.problem import Limits
 from argmind.nn.cache import Fixed, Growing, Room, with_room
-from argmind.nn.conditioning.base import Conditioning
+from argmind.nn.conditioning.base import Conditioning, Step
 from argmind.nn.position import Rotation, rotation
 from argmind.nn.self_attention import KeysValues
 from argmind.nn.transformer import ModulationOf, Transformer, TransformerConfig
@@ -132,8 +132,17 @@ class ContextStream(nn.Module):
         context = with_room(state.context, capacity, axis=1)
         return replace(state, context=context, encoded=encoded, room=Fixed(place))
 
-    def encoded(self, state: ContextState, step: int) -> Encoded:
-        """The context as this step's landscape sees it; computed at most once per landscape."""
+    def at(self, state: ContextState, step: int) -> ContextState:
+        """The state of this step's landscape alone."""
+        return replace(state, encoded={0: self.encoded(state, step)})
+
+    def encoded(self, state: ContextState, step: Step) -> Encoded:
+        """The context as this step's landscape sees it; computed at most once per landscape.
+
+        Of a step that is a tensor, the state is that of its landscape alone.
+        """
+        if isinstance(step, Tensor):
+            return state.encoded[0]
         per_step = self.conditioning.encode_per_step
         landscape = self.conditioning.landscape(step) if per_step else 0
         if landscape not in state.encoded:
@@ -150,7 +159,7 @@ class ContextStream(nn.Module):
             return hidden
         return hidden.gather(1, state.after[..., None].expand(-1, -1, hidden.shape[-1]))
 
-    def lead(self, step: int) -> int:
+    def lead(self, step: Step) -> int:
         """How many rows the conditioning puts before the context (0 or 1)."""
         return int(self.conditioning.prefix(step) is not None)
 
@@ -206,7 +215,7 @@ class ContextStream(nn.Module):
         )
         return Encoded([one.seen for one in taking], hidden)
 
-    def modulation(self, step: int) -> ModulationOf:
+    def modulation(self, step: Step) -> ModulationOf:
         """Per-layer modulation at this step."""
         return lambda layer: self.conditioning.block(layer, step)
 

@@ -29,6 +29,9 @@ def rotation(positions: Tensor, head_dim: int, base: float, dtype: torch.dtype) 
 def rotate(x: Tensor, turn: Rotation) -> Tensor:
     """Turn queries or keys (B, H, S, head_dim) by their positions; keeps the type of ``x``."""
     wide = x.to(turn.cos.dtype).unflatten(-1, (-1, 2))
+    if not torch.compiler.is_compiling():  # as complex numbers, in one pass
+        turned = torch.view_as_complex(wide) * torch.complex(turn.cos, turn.sin)
+        return torch.view_as_real(turned).flatten(-2).to(x.dtype)
     even, odd = wide.unbind(-1)
-    turned = (even * turn.cos - odd * turn.sin, even * turn.sin + odd * turn.cos)
-    return torch.stack(turned, dim=-1).flatten(-2).to(x.dtype)
+    pairs = (even * turn.cos - odd * turn.sin, even * turn.sin + odd * turn.cos)
+    return torch.stack(pairs, dim=-1).flatten(-2).to(x.dtype)

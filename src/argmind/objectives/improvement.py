@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal
 
-import torch
 from torch import Tensor
 
-from argmind.objectives.thinking import Lesson, ThinkingObjective
+from argmind.objectives.lesson import Found, mean
+from argmind.objectives.thinking import ThinkingObjective
 from argmind.predictors.ebt import EBT
 from argmind.registry import register
-from argmind.thinking.think import Thought
 
 
 @register("objective", "improvement")
@@ -43,19 +41,19 @@ class Improvement(ThinkingObjective):
         super().__init__(config, predictor)
         self.weight, self.kept = config.improvement_weight, config.kept
 
-    def _judged(self, thought: Thought, target: Tensor, stop: int, steps: int) -> Lesson:
-        lesson = super()._judged(thought, target, stop, steps)
-        space = self.predictor.space
-        learnt = space.counts(target)[:, None].expand(thought.diverged.shape)
-        losses = [space.loss(y, target) for y in thought.candidates]
-        missing = [
-            ((after - self.kept * before.detach()).clamp(min=0) * learnt).sum()
-            for before, after in pairwise(losses)
-        ]
-        short = torch.stack(missing).sum() / (steps * learnt.sum().clamp(min=1))
-        value = self.weight * short
-        return lesson._replace(value=value if lesson.value is None else lesson.value + value)
+    def _value(
+        self, found: Found, task: Tensor | None, error: Tensor | None, steps: int, last: bool
+    ) -> Tensor | None:
+        value = super()._value(found, task, error, steps, last)
+        assert found.before is not None
+        assert found.after is not None
+        missing = (found.after - self.kept * found.before).clamp(min=0)
+        short = self.weight * mean(missing, found.learnt) / steps
+        return short if value is None else value + short
+
+    def _judges(self, last: bool) -> bool:  # noqa: ARG002
+        return True
 
     @property
-    def _every_step_teaches(self) -> bool:
+    def _compares(self) -> bool:
         return True

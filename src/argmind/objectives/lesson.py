@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from argmind.objectives.known import Gradients
 from argmind.thinking.tensors import tensors_in, with_tensors
@@ -16,9 +17,29 @@ class Opening(NamedTuple):
     """Where a thought begins."""
 
     state: Any  # of the context
-    start: Tensor  # (B, N, *P, *F)
+    offered: Tensor  # (B, N, *P, *F): the start
+    start: Tensor  # the same, perhaps perturbed
     target: Tensor
-    loss: Tensor | None  # of the start, where it is taught too
+    sizes: list[Tensor]  # of all steps
+    #: (B, N, *P) of the offered start, where it is taught too.
+    losses: Tensor | None = None
+    #: The same of the start, as constants.
+    known: Tensor | None = None
+
+
+class Found(NamedTuple):
+    """What is known of one step, each (B, N, *P)."""
+
+    energy: Tensor
+    before: Tensor | None  # constant losses of the candidates it began at
+    after: Tensor | None  # losses of those it led to
+    learnt: Tensor  # bool
+
+    @property
+    def foretelling_error(self) -> Tensor:
+        """How far energies are from the losses of their candidates, which are constants here."""
+        assert self.before is not None
+        return mean(F.smooth_l1_loss(self.energy, self.before, reduction="none"), self.learnt)
 
 
 class Lesson(NamedTuple):
@@ -26,6 +47,7 @@ class Lesson(NamedTuple):
 
     value: Tensor | None  # to be learnt from; None: these steps were not judged
     candidate: Tensor
+    losses: Tensor | None  # of the candidate, constant
     memory: Tensor | None  # of the rule
     task_loss: Tensor | None  # of the last candidate
     energy: Tensor  # mean before the first step
@@ -34,11 +56,35 @@ class Lesson(NamedTuple):
 
 
 class Teach(Protocol):
-    """One step of a thought from a constant candidate: thought and judged."""
+    """One step of a thought: thought and judged."""
 
-    def __call__(self, opening: Opening, y: Tensor, memory: Tensor | None, step: int) -> Lesson:
+    def __call__(
+        self, opening: Opening, y: Tensor, memory: Tensor | None, step: int, known: Tensor | None
+    ) -> Lesson:
         """The lesson of this step."""
         ...
+
+
+def as_tensor(size: Tensor | float, like: Tensor) -> Tensor:
+    """A step size as a tensor, in float32 at least."""
+    if isinstance(size, Tensor):
+        return size
+    dtype = torch.promote_types(like.dtype, torch.float32)
+    return torch.full((), size, dtype=dtype, device=like.device)
+
+
+def mean(losses: Tensor, learnt: Tensor) -> Tensor:
+    """Over the predictions that are learnt."""
+    return (losses * learnt).sum() / learnt.sum().clamp(min=1)
+
+
+def all_together(opening: Opening, teach: Teach, steps: int) -> Lesson:
+    """Steps each of which goes on from the one before, all graphs alive."""
+    y, memory, known, lessons = opening.start, None, opening.known, list[Lesson]()
+    for step in range(steps):
+        lessons.append(teach(opening, y, memory, step, known))
+        _, y, known, memory, *_ = lessons[-1]
+    return _joined(lessons)
 
 
 def step_by_step(
@@ -50,17 +96,19 @@ def step_by_step(
     differentiated once, for all of them. ``judged`` says which steps have a loss.
     """
     learning = torch.is_grad_enabled()
-    encoded = [x for x in tensors_in(opening.state) if x.requires_grad]
-    opening = opening._replace(state=with_tensors(opening.state, _leaf))
-    leaves = [x for x in tensors_in(opening.state) if x.requires_grad]
+    shared = (opening.state, opening.sizes)
+    encoded = [x for x in tensors_in(shared) if x.requires_grad]
+    state, sizes = shared = with_tensors(shared, _leaf)
+    leaves = [x for x in tensors_in(shared) if x.requires_grad]
+    y, memory, known, lessons = opening.start.detach(), None, opening.known, list[Lesson]()
+    opening = opening._replace(state=state, sizes=sizes)
     gradients = Gradients([*weights, *leaves])
-    y, memory, lessons = opening.start.detach(), None, list[Lesson]()
     for step, has_loss in enumerate(judged):
         with torch.set_grad_enabled(learning and has_loss):
-            lesson = teach(opening, y, memory, step)
+            lesson = teach(opening, y, memory, step, known)
             if lesson.value is not None and lesson.value.requires_grad:
                 gradients.add(lesson.value)
-        y = lesson.candidate.detach()
+        y, known = lesson.candidate.detach(), lesson.losses
         memory = None if lesson.memory is None else lesson.memory.detach()
         value = None if lesson.value is None else lesson.value.detach()
         lessons.append(lesson._replace(value=value, candidate=y, memory=memory))

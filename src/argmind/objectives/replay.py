@@ -36,6 +36,15 @@ class ReplayBuffer:
         chosen = order[:count].to(device)
         return {name: rows[chosen] for name, rows in self.stored.items()}
 
+    def joined(
+        self, batch: dict[str, Tensor], generator: torch.Generator
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """A batch grown by half with stored samples, and these samples' candidates."""
+        fresh = len(next(iter(batch.values())))
+        drawn = self.draw(max(1, fresh // 2), generator)
+        grown = {name: torch.cat([rows, drawn[name]]) for name, rows in batch.items()}
+        return grown, drawn["candidate"]
+
     def state(self) -> dict[str, Tensor]:
         """Everything, for a checkpoint."""
         return dict(self.stored)

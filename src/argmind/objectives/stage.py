@@ -29,14 +29,19 @@ class Stage(Generic[R]):
         self._compiled: Callable[..., R] | None = None
         self._requests: dict[Hashable, list[Request]] = {}
 
-    def compile(self, backend: str = "inductor") -> None:
+    def compile(self, backend: str | Callable[..., Any] = "inductor") -> None:
         """Compile, one program for every kind of inputs, when it is first called for."""
-        # Every thinking step is a program of its own: more than the default limit is no accident.
+        # Parts that need their step as a number are a program for each: no accident.
         settings = torch._dynamo.config  # pyright: ignore[reportPrivateUsage]
         settings.recompile_limit = max(64, settings.recompile_limit)
         self._compiled = torch.compile(
             self._with_draws, backend=backend, fullgraph=True, dynamic=False
         )
+
+    @property
+    def is_compiled(self) -> bool:
+        """Will a call run compiled code?"""
+        return self._compiled is not None
 
     @contextmanager
     def as_written(self) -> Generator[None]:
@@ -49,7 +54,7 @@ class Stage(Generic[R]):
         """Stay uncompiled."""
         self._compiled = None
 
-    def __call__(self, *inputs: Any, source: Randomness) -> R:
+    def __call__(self, *inputs: Any, source: Randomness = None) -> R:
         """The function's result."""
         if self._compiled is None:
             return self._function(*inputs, source)

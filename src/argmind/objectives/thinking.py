@@ -7,23 +7,32 @@ energy. Source: Energy-Based Transformers, section 3 (System 1) and 3.3 (System 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from argmind.config import PartConfig
+from argmind.nn.conditioning.base import Step
 from argmind.objectives.base import Loss, Objective
-from argmind.objectives.lesson import Lesson, Opening, step_by_step
+from argmind.objectives.lesson import (
+    Found,
+    Lesson,
+    Opening,
+    all_together,
+    as_tensor,
+    mean,
+    step_by_step,
+)
 from argmind.objectives.replay import ReplayBuffer
 from argmind.predictors.ebt import EBT
-from argmind.randomness import Draws, Randomness, Tape, normal, uniform
+from argmind.randomness import Randomness, normal, uniform
 from argmind.registry import register
 from argmind.thinking.accept import per_prediction
 from argmind.thinking.budget import Budget
 from argmind.thinking.landscape import Landscape
-from argmind.thinking.think import Thought, Through
+from argmind.thinking.think import Taken, Through
 
 
 @register("objective", "thinking")
@@ -48,23 +57,21 @@ class ThinkingObjective(Objective[EBT]):
         replay_samples: int = 0
 
         def __post_init__(self) -> None:
-            if self.start_weight < 0:
-                raise ValueError(f"start_weight may not be negative, got {self.start_weight}")
-            if self.energy_weight < 0:
-                raise ValueError(f"energy_weight may not be negative, got {self.energy_weight}")
+            for name in ("start_weight", "energy_weight", "replay_samples"):
+                if getattr(self, name) < 0:
+                    raise ValueError(f"{name} may not be negative, got {getattr(self, name)}")
             if not 0 <= self.noisy_starts <= 1:
                 raise ValueError(f"noisy_starts must lie in [0, 1], got {self.noisy_starts}")
             if self.fewest_steps is not None and self.fewest_steps < 1:
                 raise ValueError(f"fewest_steps must be at least 1, got {self.fewest_steps}")
-            if self.replay_samples < 0:
-                raise ValueError(f"replay_samples may not be negative, got {self.replay_samples}")
 
     def __init__(self, config: Config, predictor: EBT) -> None:
         super().__init__()
         self.config, self.predictor = config, predictor
         self.replay = ReplayBuffer(config.replay_samples) if config.replay_samples else None
         self._open = self.stage(self._opening)
-        self._teach = self.stage(self._lesson)
+        self._step = self.stage(self._stepped)
+        self._judge = self.stage(self._losses)
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> Loss:
         """Loss of one batch, grown by replayed samples where there is a buffer."""
@@ -84,10 +91,17 @@ class ThinkingObjective(Objective[EBT]):
     ) -> tuple[Loss, Tensor]:
         """Loss, and the last candidates."""
         opening = self._open(samples, past, steps, source=source)
+        if self.config.start_weight:
+            losses = self._judge(opening.offered, opening.target)
+            known = None if self.config.noisy_starts else losses.detach()
+            opening = opening._replace(losses=losses, known=known)
+        teach = partial(self._lesson, steps=steps, source=source)
         if self.config.through == "none":
-            lesson = self._step_by_step(opening, steps, source)
+            judged = [self._teaches(step + 1 == steps) for step in range(steps)]
+            weights = [weight for weight in self.predictor.parameters() if weight.requires_grad]
+            lesson = step_by_step(weights, opening, teach, judged)
         else:
-            lesson = self._teach(opening, opening.start, None, 0, steps, steps, None, source=source)
+            lesson = all_together(opening, teach, steps)
         return self._loss(opening, lesson), lesson.candidate
 
     @property
@@ -110,81 +124,107 @@ class ThinkingObjective(Objective[EBT]):
         start = model.thinker.start(landscape, 1, source)
         if past is not None:
             start = torch.cat([start[: -len(past)], past])
-        learnt = model.space.counts(target)[:, None]
-        loss = None
-        if self.config.start_weight:
-            loss = _mean(model.space.loss(start, target), learnt)
-        return Opening(landscape.state, self._perturbed(start, source), target, loss)
+        sizes = model.thinker.sizes(landscape, start, source, noisy=True)
+        tensors = [as_tensor(sizes(step), start) for step in range(steps)]
+        # In the layout that every later candidate has: one program for all.
+        perturbed = self._perturbed(start, source).contiguous()
+        return Opening(landscape.state, start, perturbed, target, tensors)
+
+    def _stepped(
+        self,
+        state: Any,
+        y: Tensor,
+        memory: Tensor | None,
+        step: Step,
+        size: Tensor,
+        graph: bool,
+        source: Randomness,
+    ) -> Taken:
+        """Move candidates by one step, which may be a tensor."""
+        model = self.predictor
+        landscape = Landscape(model.space, model.body, state)
+        graph = graph and torch.is_grad_enabled()
+        return model.thinker.train_step(landscape, y, memory, step, size, graph, source)
+
+    def _losses(self, y: Tensor, target: Tensor, source: Randomness = None) -> Tensor:  # noqa: ARG002
+        """Task loss (B, N, *P) of candidates."""
+        return self.predictor.space.loss(y, target)
+
+    # ------------------------------------------------------------------ one step's lesson
 
     def _lesson(
         self,
         opening: Opening,
         y: Tensor,
         memory: Tensor | None,
-        first: int,
-        stop: int,
+        step: int,
+        known: Tensor | None,
+        *,
         steps: int,
-        drawn: list[Tensor] | None,
         source: Randomness,
     ) -> Lesson:
-        """Think the steps ``first`` to ``stop`` of ``steps``, from ``y``, and judge what comes.
-
-        ``drawn``: the random part of the step sizes, where the thought has begun already.
-        """
-        model, config = self.predictor, self.config
-        landscape = Landscape(model.space, model.body, opening.state)
-        sizes = None
-        if drawn is not None:
-            sizes = model.thinker.sizes(landscape, y, Draws(drawn), noisy=True)
-        thought = model.thinker.train_think(
-            landscape,
-            y,
-            stop,
-            config.through,
-            source,
-            sizes=sizes,
-            first=first,
-            memory=memory,
-        )
-        return self._judged(thought, opening.target, stop, steps)
-
-    def _judged(self, thought: Thought, target: Tensor, stop: int, steps: int) -> Lesson:
-        space, last = self.predictor.space, stop == steps
-        learnt = space.counts(target)[:, None].expand(thought.diverged.shape)
-        every = self.config.loss_on == "all"
-        judged = thought.candidates[1:] if every else thought.candidates[-1:] if last else []
-        means = [_mean(space.loss(y, target), learnt) for y in judged]
-        parts = [mean / (steps if every else 1) for mean in means]
-        error = None
-        if self.config.energy_weight:
-            error = self._foretelling(thought, target, learnt) * (len(thought.energies) / steps)
-            parts.append(self.config.energy_weight * error)
+        """Think one step from ``y``, whose losses may be ``known``, and judge what comes."""
+        last = step + 1 == steps
+        graph = self.config.through != "last" or last
+        state, number = self._seen_by(opening.state, step, y)
+        taken = self._step(state, y, memory, number, opening.sizes[step], graph, source=source)
+        if known is None and self._compares:
+            with torch.no_grad():
+                known = self._judge(y, opening.target)
+        after = self._judge(taken.candidate, opening.target) if self._judges(last) else None
+        energy = taken.slope.energy
+        learnt = self.predictor.space.counts(opening.target)[:, None].expand(energy.shape)
+        found = Found(energy, known, after, learnt)
+        task = None if after is None else mean(after, learnt)
+        error = found.foretelling_error / steps if self.config.energy_weight else None
         return Lesson(
-            value=torch.stack(parts).sum() if parts else None,
-            candidate=thought.candidate,
-            memory=thought.memory,
-            task_loss=means[-1].detach() if means else None,
-            energy=thought.energies[0].detach().mean(),
+            value=self._value(found, task, error, steps, last),
+            candidate=taken.candidate,
+            losses=None if after is None else after.detach(),
+            memory=taken.memory,
+            task_loss=None if task is None else task.detach(),
+            energy=energy.detach().mean(),
             energy_error=None if error is None else error.detach(),
-            diverged=thought.diverged,
+            diverged=~energy.detach().isfinite(),
         )
 
-    def _step_by_step(self, opening: Opening, steps: int, source: Randomness) -> Lesson:
-        """Steps that start from constants; what is random about their sizes is drawn once."""
-        model = self.predictor
-        tape = Tape(source)
-        landscape = Landscape(model.space, model.body, opening.state)
-        with torch.no_grad():
-            model.thinker.sizes(landscape, opening.start, tape, noisy=True)
+    def _seen_by(self, state: Any, step: int, y: Tensor) -> tuple[Any, Step]:
+        """State and number of a step: for a compiled one, which serves all steps, as tensors."""
+        alike = self._step.is_compiled and self.predictor.space.steps_alike
+        seen = self.predictor.body.at(state, step) if alike else None
+        if seen is None:
+            return state, step
+        return seen, torch.full((), step, device=y.device)
 
-        def teach(opening: Opening, y: Tensor, memory: Tensor | None, step: int) -> Lesson:
-            drawn = tape.tensors
-            return self._teach(opening, y, memory, step, step + 1, steps, drawn, source=source)
+    def _value(
+        self,
+        found: Found,  # noqa: ARG002
+        task: Tensor | None,
+        error: Tensor | None,
+        steps: int,
+        last: bool,
+    ) -> Tensor | None:
+        """What a step adds to the loss; None: nothing."""
+        every = self.config.loss_on == "all"
+        parts = [task / (steps if every else 1)] if task is not None and (every or last) else []
+        if error is not None:
+            parts.append(self.config.energy_weight * error)
+        return torch.stack(parts).sum() if parts else None
 
-        every = self.config.loss_on == "all" or self.config.energy_weight > 0
-        judged = [every or step + 1 == steps for step in range(steps)]
-        weights = [weight for weight in model.parameters() if weight.requires_grad]
-        return step_by_step(weights, opening, teach, judged)
+    def _judges(self, last: bool) -> bool:
+        """Does a step ask for the losses of where it leads?"""
+        return last or self.config.loss_on == "all"
+
+    @property
+    def _compares(self) -> bool:
+        """Does a step ask for the losses of where it began?"""
+        return self.config.energy_weight > 0
+
+    def _teaches(self, last: bool) -> bool:
+        """Is there something to be learnt from a step?"""
+        return self._judges(last) or self.config.energy_weight > 0
+
+    # ------------------------------------------------------------------ around the steps
 
     def _perturbed(self, start: Tensor, source: Randomness) -> Tensor:
         """Some starts moved by noise: candidates that thinking has to bring back."""
@@ -209,32 +249,22 @@ class ThinkingObjective(Objective[EBT]):
         """The batch, grown by half with past samples, and those samples' candidates."""
         if self.replay is None or not len(self.replay) or not self.training:
             return batch, None
-        fresh = len(next(iter(batch.values())))
-        drawn = self.replay.draw(max(1, fresh // 2), generator)
-        grown = {name: torch.cat([rows, drawn[name]]) for name, rows in batch.items()}
-        return grown, drawn["candidate"]
+        return self.replay.joined(batch, generator)
 
     def _loss(self, opening: Opening, lesson: Lesson) -> Loss:
         assert lesson.value is not None  # the last step is always judged
         assert lesson.task_loss is not None
         value, metrics = lesson.value, {self.metric: lesson.task_loss}
-        if opening.loss is not None:
-            value = value + self.config.start_weight * opening.loss
-            metrics[f"{self.metric}_start"] = opening.loss.detach()
+        if opening.losses is not None:
+            learnt = self.predictor.space.counts(opening.target)[:, None]
+            start = mean(opening.losses, learnt)
+            value = value + self.config.start_weight * start
+            metrics[f"{self.metric}_start"] = start.detach()
         if lesson.energy_error is not None:
             metrics["energy_error"] = lesson.energy_error
         metrics["energy"] = lesson.energy
         metrics["diverged"] = lesson.diverged.float().mean()
         return Loss(value, metrics, lesson.diverged.numel())
-
-    def _foretelling(self, thought: Thought, target: Tensor, learnt: Tensor) -> Tensor:
-        """How far energies are from the losses of their candidates, which are constants here."""
-        errors: list[Tensor] = []
-        for energy, y in zip(thought.energies, thought.candidates, strict=False):
-            with torch.no_grad():
-                loss = self.predictor.space.loss(y, target)
-            errors.append(_mean(F.smooth_l1_loss(energy, loss, reduction="none"), learnt))
-        return torch.stack(errors).mean()
 
     @torch.no_grad()
     def evaluate(self, batch: dict[str, Tensor], generator: torch.Generator) -> Loss:
@@ -247,7 +277,7 @@ class ThinkingObjective(Objective[EBT]):
         for step, output in enumerate(prediction.trace.outputs):
             named = {self.metric: self.predictor.loss(output, target)}
             for name, values in (named | self.predictor.scores(output, target)).items():
-                metrics[f"{name}_step_{step}"] = metrics[name] = _mean(values, learnt)
+                metrics[f"{name}_step_{step}"] = metrics[name] = mean(values, learnt)
         metrics["energy"] = prediction.energy.mean()
         metrics["diverged"] = prediction.diverged.float().mean()
         return Loss(metrics[self.metric], metrics, learnt.numel())
@@ -278,31 +308,6 @@ class ThinkingObjective(Objective[EBT]):
             self.replay.restore(state, next(self.predictor.parameters()).device)
 
 
-def _mean(losses: Tensor, learnt: Tensor) -> Tensor:
-    return (losses * learnt).sum() / learnt.sum().clamp(min=1)
-
-
 def _on_host(generator: torch.Generator) -> torch.Generator:
     """A host generator seeded like ``generator``, so that a draw for the host needs no sync."""
     return torch.Generator().manual_seed(generator.initial_seed())
-
-
-@register("objective", "s1")
-class SystemOne(ThinkingObjective):
-    """Published System 1: candidates detached between steps, loss after each step."""
-
-    @dataclass(frozen=True, kw_only=True)
-    class Config(ThinkingObjective.Config):
-        through: Through = "none"
-        loss_on: Literal["all", "last"] = "all"
-
-
-@register("objective", "s2")
-class SystemTwo(ThinkingObjective):
-    """Published System 2: only the last step keeps its graph, loss on it; 2–3 steps; replay."""
-
-    @dataclass(frozen=True, kw_only=True)
-    class Config(ThinkingObjective.Config):
-        through: Through = "last"
-        fewest_steps: int | None = 2
-        replay_samples: int = 192

@@ -11,6 +11,7 @@ from torch import Tensor
 from argmind.config import PartConfig, part, part_config
 from argmind.diffusion.process import beta_schedule
 from argmind.errors import UserError
+from argmind.nn.conditioning.base import Step
 from argmind.predictors.base import Prediction, Trace
 from argmind.predictors.ebt import EBT
 from argmind.randomness import Randomness, normal
@@ -165,7 +166,7 @@ class Level(Landscape):
         super().__init__(space, body, state)
         self.level = level
 
-    def slope(self, y: Tensor, step: int, graph: bool) -> Slope:  # noqa: ARG002
+    def slope(self, y: Tensor, step: Step, graph: bool) -> Slope:  # noqa: ARG002
         """At this level."""
         return super().slope(y, self.level, graph)
 

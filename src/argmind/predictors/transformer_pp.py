@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from argmind.config import PartConfig
+from argmind.kernels import vocabulary
 from argmind.nn.conditioning.none import NoConditioning
 from argmind.nn.context import ContextState, ContextStream
 from argmind.nn.flops import TRAINED, context_flops, linear_flops
@@ -66,7 +67,7 @@ class TransformerPP(Predictor):
 
     def logits(self, state: ContextState) -> Tensor:
         """(B, P, V) logits of what the state asks."""
-        return self.readout(self.hidden(state))
+        return vocabulary.logits(self.hidden(state), self.readout.weight)
 
     @torch.no_grad()
     def predict_from(

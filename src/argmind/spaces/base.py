@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from argmind.errors import UserError
+from argmind.nn.conditioning.base import Step
 from argmind.randomness import Randomness, normal
 from argmind.registry import Part
 
@@ -82,6 +83,8 @@ class Space(nn.Module, Part):
     reads: ClassVar[Reading] = "positions"
     #: Are targets candidates themselves, with others between them?
     continuous: bool = False
+    #: Is :meth:`point` the same at every step?
+    steps_alike: bool = True
     #: Can it turn the context stream's output into a first guess?
     amortises: bool = False
     #: Width of what heads pair with (None: the model's own).
@@ -110,7 +113,7 @@ class Space(nn.Module, Part):
         """A first guess (B, *P, *F) from the context stream's output (B, *P, D)."""
         raise UserError(f"{type(self).__name__} has no amortised start.")
 
-    def point(self, y: Tensor, step: int) -> Tensor:  # noqa: ARG002
+    def point(self, y: Tensor, step: Step) -> Tensor:  # noqa: ARG002
         """Where the energy is differentiated."""
         return y
 

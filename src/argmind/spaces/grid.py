@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from argmind.config import PartConfig
+from argmind.nn.conditioning.base import Step
 from argmind.registry import register
 from argmind.spaces.base import Embedding, Given
 from argmind.spaces.reasoning import ReasoningSpace
@@ -70,7 +71,7 @@ class GridSpace(ReasoningSpace):
         certain = super().ideal(target)
         return certain if self.geometry == "relaxed" else CERTAIN / 2 * certain
 
-    def point(self, y: Tensor, step: int) -> Tensor:  # noqa: ARG002
+    def point(self, y: Tensor, step: Step) -> Tensor:  # noqa: ARG002
         """The probabilities, or the candidate."""
         return y.softmax(-1) if self.geometry == "mirror" else y
 

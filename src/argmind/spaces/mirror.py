@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from argmind.kernels import vocabulary
+from argmind.nn.conditioning.base import Step
 from argmind.registry import register
 from argmind.spaces.base import Embedding, SpaceFlops
 from argmind.spaces.text import TextSpace, VectorSpace
@@ -28,7 +29,7 @@ class MirrorSpace(VectorSpace):
         one = self._vocabulary
         return SpaceFlops(point=2 * one, decode=one, entry=one)
 
-    def point(self, y: Tensor, step: int) -> Tensor:  # noqa: ARG002
+    def point(self, y: Tensor, step: Step) -> Tensor:  # noqa: ARG002
         """The expected embedding e."""
         return vocabulary.expected_embedding(y, self.read, self.seen)
 

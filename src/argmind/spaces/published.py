@@ -8,6 +8,7 @@ from typing import Literal
 from torch import Tensor
 
 from argmind.kernels import vocabulary
+from argmind.nn.conditioning.base import Step
 from argmind.registry import register
 from argmind.spaces.base import Embedding
 from argmind.spaces.text import LogitSpace
@@ -33,9 +34,9 @@ class PublishedSpace(LogitSpace):
 
     def __init__(self, config: Config, vocab_size: int, dim: int) -> None:
         super().__init__(config, vocab_size, dim)
-        self.softmax_each_step = config.softmax == "each_step"
+        self.softmax_each_step = self.steps_alike = config.softmax == "each_step"
 
-    def point(self, y: Tensor, step: int) -> Tensor:
+    def point(self, y: Tensor, step: Step) -> Tensor:
         """The expected embedding of the probabilities; with ``first_step``, these."""
         if self.softmax_each_step:
             return vocabulary.expected_embedding(y, None, self.seen)

@@ -20,7 +20,6 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from argmind.config import PartConfig
 from argmind.kernels import vocabulary
@@ -82,7 +81,7 @@ class TextSpace(Space):
 
     def logits(self, s: Tensor) -> Tensor:
         """``W s``: (..., D) → (..., V)."""
-        return F.linear(s, self.read)
+        return vocabulary.logits(s, self.read)
 
     @property
     def _vocabulary(self) -> float:

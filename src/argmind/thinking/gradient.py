@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -14,22 +14,31 @@ def energy_gradient(
 ) -> tuple[Tensor, Tensor]:
     """(∂ Σ energies / ∂ point, energies) at ``point``; ``graph``: differentiable once more.
 
-    With a graph, or while this is compiled, by ``torch.func``: the one form of an inner gradient
-    that compilers see through. Nothing is differentiated that does not depend on the point.
+    Nothing is differentiated that does not depend on the point, nor with respect to one that is a
+    constant. Compiled it is done by ``torch.func``, the one form of an inner gradient that
+    compilers see through; uncompiled each of its operations costs more than autograd's own.
     """
-    if not graph and not torch.compiler.is_compiling():
-        with torch.enable_grad():
+    if torch.compiler.is_compiling():
+        return _by_transform(energies, point, graph)
+    if graph and not point.requires_grad:
+        with _casts_not_kept():
+            return _by_transform(energies, point, graph)
+    with torch.enable_grad():
+        if not graph:
             point = point.detach().requires_grad_()
-            energy = energies(point)
-            (gradient,) = torch.autograd.grad(energy.sum(), point)
-        return gradient, energy.detach()
+        energy = energies(point)
+        (gradient,) = torch.autograd.grad(energy.sum(), point, create_graph=graph)
+    return (gradient, energy) if graph else (gradient, energy.detach())
 
+
+def _by_transform(
+    energies: Callable[[Tensor], Tensor], point: Tensor, graph: bool
+) -> tuple[Tensor, Tensor]:
     def total(point: Tensor) -> tuple[Tensor, Tensor]:
         energy = energies(point)
         return energy.sum(), energy
 
-    with nullcontext() if torch.compiler.is_compiling() else _casts_not_kept():
-        gradient, energy = torch.func.grad(total, has_aux=True)(point)
+    gradient, energy = torch.func.grad(total, has_aux=True)(point)
     return (gradient, energy) if graph else (gradient.detach(), energy.detach())
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from argmind.energy.base import EnergyModel, Selection
+from argmind.nn.conditioning.base import Step
 from argmind.spaces.base import Space
 from argmind.thinking.gradient import energy_gradient
 
@@ -29,7 +30,7 @@ class Landscape:
     body: EnergyModel
     state: Any
 
-    def slope(self, y: Tensor, step: int, graph: bool) -> Slope:
+    def slope(self, y: Tensor, step: Step, graph: bool) -> Slope:
         """Energy and its gradient at candidates ``y``; ``graph``: keep it differentiable.
 
         Energies are summed for the gradient, which couples nothing: each depends on its own

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from argmind.energy.base import Selection
+from argmind.nn.conditioning.base import Step
 from argmind.randomness import Randomness
 from argmind.thinking.accept import Always, Move, OnlyIfLower, per_prediction
 from argmind.thinking.landscape import Landscape, Slope
@@ -31,8 +32,7 @@ class Plan:
     ``through`` says which steps a loss on the candidates is differentiated through: ``none``: each
     step starts from a constant and keeps its own gradient's graph; ``last``: only the last step's
     gradient keeps a graph; ``all``: everything does; ``None``: no graph at all (inference).
-    In training, thinking may go on at step ``first`` with the rule's ``memory``. ``stop``,
-    ``accept_lower``, ``deadline_s`` and ``score`` are for inference.
+    ``stop``, ``accept_lower``, ``deadline_s`` and ``score`` are for inference.
     """
 
     steps: int
@@ -40,8 +40,6 @@ class Plan:
     sizes: Sizes
     stop: Stop | None = None
     through: Through | None = None
-    first: int = 0
-    memory: Tensor | None = None
     accept_lower: bool = False
     noisy: bool = False
     deadline_s: float | None = None
@@ -68,7 +66,6 @@ class Thought:
     diverged: Tensor
     energies: list[Tensor] = field(default_factory=list)
     candidates: list[Tensor] = field(default_factory=list)
-    memory: Tensor | None = None
 
 
 def think(landscape: Landscape, start: Tensor, plan: Plan, generator: Randomness = None) -> Thought:
@@ -88,39 +85,51 @@ def think(landscape: Landscape, start: Tensor, plan: Plan, generator: Randomness
 
 def _unroll(landscape: Landscape, y: Tensor, plan: Plan, generator: Randomness) -> Thought:
     """The differentiable form: a fixed number of steps, every candidate kept for the loss."""
-    memory = plan.memory
+    memory: Tensor | None = None
     candidates, energies = [y], []
-    for step in range(plan.first, plan.steps):
+    for step in range(plan.steps):
         graph = torch.is_grad_enabled() and (plan.through != "last" or step == plan.steps - 1)
         if plan.through == "none":
             y, memory = y.detach(), None if memory is None else memory.detach()
-        y, slope, memory = _step(landscape, y, memory, step, plan, graph, generator)
+        size = plan.sizes(step)
+        y, slope, memory = take_step(
+            landscape, plan.rule, y, memory, step, size, graph, plan.noisy, generator
+        )
         candidates.append(y)
         energies.append(slope.energy)
     predictions = y.shape[: y.ndim - landscape.space.feature_axes]
-    count = torch.full(predictions, plan.steps - plan.first, device=y.device)
+    count = torch.full(predictions, plan.steps, device=y.device)
     diverged = torch.zeros_like(count, dtype=torch.bool)
     for energy in energies:
         diverged |= ~energy.detach().isfinite()
-    return Thought(y, None, count, count, diverged, energies, candidates, memory)
+    return Thought(y, None, count, count, diverged, energies, candidates)
 
 
-def _step(
+class Taken(NamedTuple):
+    """A step that was taken."""
+
+    candidate: Tensor
+    slope: Slope
+    memory: Tensor | None
+
+
+def take_step(
     landscape: Landscape,
+    rule: Rule,
     y: Tensor,
     memory: Tensor | None,
-    step: int,
-    plan: Plan,
+    step: Step,
+    size: Tensor | float,
     graph: bool,
+    noisy: bool,
     generator: Randomness,
-) -> tuple[Tensor, Slope, Tensor | None]:
+) -> Taken:
     """One thinking step: look, differentiate, move."""
-    space = landscape.space
-    y = plan.rule.before(space, y, memory, step, plan.noisy, generator)
+    y = rule.before(landscape.space, y, memory, step, noisy, generator)
     slope = landscape.slope(y, step, graph)
-    size = _broadcast(plan.sizes(step), slope.point)
-    delta, memory = plan.rule.delta(slope.gradient, slope.energy, size, memory)
-    return landscape.move(y, slope.point, delta, graph), slope, memory
+    size = _broadcast(size, slope.point)
+    delta, memory = rule.delta(slope.gradient, slope.energy, size, memory)
+    return Taken(landscape.move(y, slope.point, delta, graph), slope, memory)
 
 
 def _broadcast(size: Tensor | float, point: Tensor) -> Tensor | float:

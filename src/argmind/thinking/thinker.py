@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from argmind.config import PartConfig, part, parts_of
 from argmind.errors import UserError
+from argmind.nn.conditioning.base import Step
 from argmind.randomness import Randomness
 from argmind.registry import require_second_order
 from argmind.spaces.base import StartKind
@@ -16,7 +17,7 @@ from argmind.thinking.budget import Budget
 from argmind.thinking.landscape import Landscape
 from argmind.thinking.rules.base import Rule
 from argmind.thinking.schedules.base import Schedule, Sizes
-from argmind.thinking.think import Plan, Thought, Through, think
+from argmind.thinking.think import Plan, Taken, Thought, Through, take_step, think
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,28 +88,24 @@ class Thinker(nn.Module):
         steps: int,
         through: Through,
         generator: Randomness,
-        *,
-        sizes: Sizes | None = None,
-        first: int = 0,
-        memory: Tensor | None = None,
     ) -> Thought:
-        """Differentiable thinking, with the training-time randomness of rule and schedule.
-
-        A thought may be had piece by piece: the next one goes on at step ``first`` with the
-        ``memory`` that the last one left, and the same ``sizes``.
-        """
-        if sizes is None:
-            sizes = self.sizes(landscape, start, generator, noisy=True)
-        plan = Plan(
-            steps=steps,
-            rule=self.rule,
-            sizes=sizes,
-            through=through,
-            first=first,
-            memory=memory,
-            noisy=True,
-        )
+        """Differentiable thinking, with the training-time randomness of rule and schedule."""
+        sizes = self.sizes(landscape, start, generator, noisy=True)
+        plan = Plan(steps=steps, rule=self.rule, sizes=sizes, through=through, noisy=True)
         return think(landscape, start, plan, generator)
+
+    def train_step(
+        self,
+        landscape: Landscape,
+        y: Tensor,
+        memory: Tensor | None,
+        step: Step,
+        size: Tensor,
+        graph: bool,
+        generator: Randomness,
+    ) -> Taken:
+        """One step of the same, from ``y`` with the rule's ``memory`` of the step before."""
+        return take_step(landscape, self.rule, y, memory, step, size, graph, True, generator)
 
     def think(
         self,

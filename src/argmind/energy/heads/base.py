@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from argmind.registry import Part
 
@@ -21,3 +23,14 @@ class Head(nn.Module, Part):
         """Start at zero energy."""
         for weight in self.parameters():
             nn.init.zeros_(weight)
+
+
+def wide(x: Tensor) -> Tensor:
+    """In float32 at least: energies are statistics, whose differences are what thinking follows."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def scalar(h: Tensor, weight: Tensor) -> Tensor:
+    """``⟨w, h⟩`` (...) for a weight (1, D), in float32 at least under autocast too."""
+    with torch.autocast(h.device.type, enabled=False):
+        return F.linear(wide(h), wide(weight)).squeeze(-1)

@@ -8,7 +8,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from argmind.config import PartConfig
-from argmind.energy.heads.base import Head
+from argmind.energy.heads.base import Head, scalar, wide
 from argmind.registry import register
 
 
@@ -43,5 +43,6 @@ class BilinearHead(Head):
 
     def forward(self, h: Tensor, pair: Tensor) -> Tensor:
         """Energies (...)."""
-        energy = self.linear(h).squeeze(-1) - (self.bilinear(h) * pair).sum(-1)
+        pair = wide(pair)
+        energy = scalar(h, self.linear.weight) - (self.bilinear(h) * pair).sum(-1)
         return energy + 0.5 * self.pull * pair.square().sum(-1) if self.pull else energy

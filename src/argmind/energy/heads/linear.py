@@ -8,7 +8,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from argmind.config import PartConfig
-from argmind.energy.heads.base import Head
+from argmind.energy.heads.base import Head, scalar
 from argmind.registry import register
 
 
@@ -31,4 +31,4 @@ class LinearHead(Head):
 
     def forward(self, h: Tensor, pair: Tensor) -> Tensor:  # noqa: ARG002
         """Energies (...)."""
-        return self.linear(h).squeeze(-1)
+        return scalar(h, self.linear.weight)

@@ -8,7 +8,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from argmind.config import PartConfig
-from argmind.energy.heads.base import Head
+from argmind.energy.heads.base import Head, wide
 from argmind.registry import register
 
 
@@ -34,4 +34,4 @@ class QuadraticHead(Head):
 
     def forward(self, h: Tensor, pair: Tensor) -> Tensor:
         """Energies (...)."""
-        return 0.5 * self.share * (pair - self.readout(h)).square().sum(-1)
+        return 0.5 * self.share * (wide(pair) - self.readout(h)).square().sum(-1)

@@ -17,6 +17,9 @@ from torch.nn import functional as F
 WHOLE_NUMBERS = 2**26
 #: A compiled loss keeps its logits once, in 1 GiB of bfloat16 at most, and is then faster too.
 WHOLE_COMPILED_LOSS_NUMBERS = 2**29
+#: What a compiled step keeps of each number, and which share of a GPU that may take: 6.3 GiB for
+#: 8,192 rows of 50,277 tokens, at two thirds of the time that chunks take (docs/log.md).
+_COMPILED_STEP_BYTES, _SHARE = 16, 1 / 16
 #: So many numbers are held at a time beyond that: fewer are slower, more gain little.
 CHUNK_NUMBERS = 2**27
 
@@ -30,9 +33,23 @@ def fits(rows: int, vocabulary: int) -> bool:
 
 def loss_fits(rows: int, vocabulary: int, device: torch.device) -> bool:
     """The same for nothing but a loss."""
-    compiled = device.type == "cuda" and torch.compiler.is_compiling()
-    most = max(WHOLE_NUMBERS, WHOLE_COMPILED_LOSS_NUMBERS) if compiled else WHOLE_NUMBERS
-    return rows * vocabulary <= most
+    most = WHOLE_COMPILED_LOSS_NUMBERS if _compiles_for_gpu(device) else 0
+    return fits(rows, vocabulary) or rows * vocabulary <= most
+
+
+def step_fits(rows: int, vocabulary: int, device: torch.device) -> bool:
+    """The same for what a thinking step keeps until it is differentiated."""
+    room = _total_bytes(device) * _SHARE if _compiles_for_gpu(device) else 0
+    return fits(rows, vocabulary) or rows * vocabulary * _COMPILED_STEP_BYTES <= room
+
+
+def _compiles_for_gpu(device: torch.device) -> bool:
+    return device.type == "cuda" and torch.compiler.is_compiling()
+
+
+@torch.compiler.assume_constant_result
+def _total_bytes(device: torch.device) -> int:
+    return torch.cuda.get_device_properties(device).total_memory
 
 
 def unaligned(x: Tensor, vocabulary: int) -> bool:

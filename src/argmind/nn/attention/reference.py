@@ -36,10 +36,13 @@ class ReferenceAttention(CandidateAttention):
         grouped = q.reshape(batch, kv_heads, heads // kv_heads, rows, dim) * dim**-0.5
         scores = grouped @ keys[:, :, None].transpose(-1, -2)
         visible = limits.mask(rows, keys.shape[2])[:, None, None]
-        scores = scores.masked_fill(~visible, float("-inf"))
+        # Added rather than filled in: no derivative of it has to be masked again.
+        unseen = scores.new_zeros(visible.shape).masked_fill(~visible, float("-inf"))
+        scores = scores + unseen
         own = (grouped * own_k[:, :, None]).sum(-1, keepdim=True)
         joined = torch.cat([scores, own], dim=-1)
         wide = torch.promote_types(q.dtype, torch.float32)
         shares = joined.softmax(-1, dtype=wide).to(q.dtype)
-        out = shares[..., :-1] @ values[:, :, None] + shares[..., -1:] * own_v[:, :, None]
+        seen, itself = shares.split([keys.shape[2], 1], dim=-1)
+        out = seen @ values[:, :, None] + itself * own_v[:, :, None]
         return out.reshape(batch, heads, rows, dim)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from argmind.config import PartConfig
-from argmind.nn.conditioning.base import Modulation, StepEmbedding
+from argmind.nn.conditioning.base import Modulation, Step, StepEmbedding
 from argmind.registry import register
 
 
@@ -38,11 +38,11 @@ class AdaLN(StepEmbedding):
         self.blocks = nn.ModuleList(_modulation(dim, 6, self.zero_head) for _ in range(num_layers))
         self.last = _modulation(dim, 2, self.zero_head)
 
-    def block(self, layer: int, step: int) -> Modulation:
+    def block(self, layer: int, step: Step) -> Modulation:
         """Modulation of block ``layer``."""
         return Modulation(*self.blocks[layer](F.silu(self.embedding(step))).chunk(6))
 
-    def final(self, step: int) -> tuple[Tensor, Tensor]:
+    def final(self, step: Step) -> tuple[Tensor, Tensor]:
         """Shift and scale before the head."""
         shift, scale = self.last(F.silu(self.embedding(step))).chunk(2)
         return shift, scale

@@ -8,6 +8,9 @@ from torch import Tensor, nn
 
 from argmind.registry import Part
 
+#: Which thinking step: a number, or a tensor of one, for code that is the same at every step.
+Step = int | Tensor
+
 
 class Modulation(NamedTuple):
     """Shift, scale and gate of a block's two halves (attention, feed-forward), each (dim,)."""
@@ -39,19 +42,26 @@ class Conditioning(nn.Module, Part):
         """Index of the landscape that scores this step."""
         return min(step, self.landscapes - 1)
 
-    def shift_candidate(self, x: Tensor, step: int) -> Tensor:  # noqa: ARG002
+    def of_step(self, rows: Tensor, step: Step) -> Tensor:
+        """This step's row (dim,) of one for each landscape."""
+        if isinstance(step, Tensor):
+            index = step.clamp(max=self.landscapes - 1).reshape(1)
+            return rows.index_select(0, index)[0]
+        return rows[self.landscape(step)]
+
+    def shift_candidate(self, x: Tensor, step: Step) -> Tensor:  # noqa: ARG002
         """Candidate-stream input (B, R, dim) at this step."""
         return x
 
-    def prefix(self, step: int) -> Tensor | None:  # noqa: ARG002
+    def prefix(self, step: Step) -> Tensor | None:  # noqa: ARG002
         """A leading context row (dim,), or None."""
         return None
 
-    def block(self, layer: int, step: int) -> Modulation | None:  # noqa: ARG002
+    def block(self, layer: int, step: Step) -> Modulation | None:  # noqa: ARG002
         """Modulation of one block, or None."""
         return None
 
-    def final(self, step: int) -> tuple[Tensor, Tensor] | None:  # noqa: ARG002
+    def final(self, step: Step) -> tuple[Tensor, Tensor] | None:  # noqa: ARG002
         """Shift and scale (dim,) before the head, or None."""
         return None
 
@@ -70,6 +80,6 @@ class StepEmbedding(Conditioning):
         super().__init__(landscapes)
         self.steps = nn.Embedding(landscapes, dim)
 
-    def embedding(self, step: int) -> Tensor:
+    def embedding(self, step: Step) -> Tensor:
         """The step's embedding (dim,)."""
-        return self.steps.weight[self.landscape(step)]
+        return self.of_step(self.steps.weight, step)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from argmind.config import PartConfig
-from argmind.nn.conditioning.base import Conditioning
+from argmind.nn.conditioning.base import Conditioning, Step
 from argmind.registry import register
 
 
@@ -24,6 +24,6 @@ class CandidateConditioning(Conditioning):
         self.steps = nn.Embedding(landscapes, dim)
         nn.init.zeros_(self.steps.weight)
 
-    def shift_candidate(self, x: Tensor, step: int) -> Tensor:
+    def shift_candidate(self, x: Tensor, step: Step) -> Tensor:
         """Add the step's embedding to every candidate row."""
-        return x + self.steps.weight[self.landscape(step)]
+        return x + self.of_step(self.steps.weight, step)

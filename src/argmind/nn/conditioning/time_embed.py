@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from argmind.config import PartConfig
-from argmind.nn.conditioning.base import StepEmbedding
+from argmind.nn.conditioning.base import Step, StepEmbedding
 from argmind.registry import register
 
 
@@ -25,6 +25,6 @@ class TimeEmbedding(StepEmbedding):
     def __init__(self, config: Config, dim: int, num_layers: int, landscapes: int) -> None:  # noqa: ARG002
         super().__init__(dim, landscapes)
 
-    def prefix(self, step: int) -> Tensor:
+    def prefix(self, step: Step) -> Tensor:
         """The leading row (dim,)."""
         return self.embedding(step)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from argmind.config import PartConfig
+from argmind.nn.written_out import gated
 from argmind.registry import Part, register
 
 
@@ -36,4 +36,4 @@ class SwiGLU(nn.Module, Part):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., dim) → (..., dim)."""
-        return self.w2(F.silu(self.w1(x)) * self.w3(x))
+        return self.w2(gated(self.w1(x), self.w3(x)))

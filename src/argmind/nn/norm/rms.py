@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from argmind.config import PartConfig
+from argmind.nn.written_out import scaled
 from argmind.registry import Part, register
 
 
@@ -30,6 +31,4 @@ class RMSNorm(nn.Module, Part):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise ``x`` (..., dim); the result has the type of ``x``."""
-        wide = x.to(torch.promote_types(x.dtype, torch.float32))
-        normed = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
-        return normed.to(x.dtype) * self.weight
+        return scaled(x, self.weight, self.eps)

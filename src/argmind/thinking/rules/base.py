@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from argmind.nn.conditioning.base import Step
 from argmind.randomness import Randomness
 from argmind.registry import Part
 from argmind.spaces.base import Space
@@ -20,7 +21,7 @@ class Rule(Part):
         space: Space,  # noqa: ARG002
         y: Tensor,
         memory: Tensor | None,  # noqa: ARG002
-        step: int,  # noqa: ARG002
+        step: Step,  # noqa: ARG002
         noisy: bool,  # noqa: ARG002
         generator: Randomness,  # noqa: ARG002
     ) -> Tensor:

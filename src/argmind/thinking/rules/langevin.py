@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from argmind.config import PartConfig
+from argmind.nn.conditioning.base import Step
 from argmind.randomness import Randomness, normal
 from argmind.registry import register
 from argmind.spaces.base import Space
@@ -37,7 +38,7 @@ class Langevin(Rule):
         space: Space,  # noqa: ARG002
         y: Tensor,
         memory: Tensor | None,  # noqa: ARG002
-        step: int,  # noqa: ARG002
+        step: Step,  # noqa: ARG002
         noisy: bool,
         generator: Randomness,
     ) -> Tensor:

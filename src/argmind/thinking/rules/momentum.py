@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from argmind.config import PartConfig
+from argmind.nn.conditioning.base import Step
 from argmind.randomness import Randomness
 from argmind.registry import register
 from argmind.spaces.base import Space
@@ -37,7 +38,7 @@ class Momentum(Rule):
         space: Space,
         y: Tensor,
         memory: Tensor | None,
-        step: int,
+        step: Step,
         noisy: bool,  # noqa: ARG002
         generator: Randomness,  # noqa: ARG002
     ) -> Tensor:
