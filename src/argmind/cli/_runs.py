@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from argmind.cli._parser import Parser, checkpoint, whole
 from argmind.errors import UserError
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from argmind.reasoning.run import ReasoningRun
     from argmind.runs import LoadedRun
     from argmind.text.run import TextRun
+
+R = TypeVar("R")
 
 
 def add_checkpoint(parser: Parser) -> None:
@@ -118,13 +120,12 @@ def open_text_run(run: str, args: argparse.Namespace) -> TextRun:
     """
     from argmind.text.run import TextRun
 
-    opened = open_run(run, args)
-    if not isinstance(opened, TextRun):
-        raise UserError(
-            f"{run} is a run on {_kind(opened.run)}, which reads no text. `argmind denoise` and "
-            "`argmind sample` are for images."
-        )
-    return opened
+    return _only(
+        TextRun,
+        open_run(run, args),
+        run,
+        "which reads no text. `argmind denoise` and `argmind sample` are for images.",
+    )
 
 
 def open_image_run(run: str, args: argparse.Namespace) -> ImageRun:
@@ -135,13 +136,12 @@ def open_image_run(run: str, args: argparse.Namespace) -> ImageRun:
     """
     from argmind.image.run import ImageRun
 
-    opened = open_run(run, args)
-    if not isinstance(opened, ImageRun):
-        raise UserError(
-            f"{run} is a run on {_kind(opened.run)}, which takes no images. `argmind generate` and "
-            "`argmind think` are for text."
-        )
-    return opened
+    return _only(
+        ImageRun,
+        open_run(run, args),
+        run,
+        "which takes no images. `argmind generate` and `argmind think` are for text.",
+    )
 
 
 def open_reasoning_run(run: str, args: argparse.Namespace) -> ReasoningRun:
@@ -152,12 +152,18 @@ def open_reasoning_run(run: str, args: argparse.Namespace) -> ReasoningRun:
     """
     from argmind.reasoning.run import ReasoningRun
 
-    opened = open_any_run(run, args)
-    if not isinstance(opened, ReasoningRun):
-        raise UserError(
-            f"{run} is a run on {_kind(opened.run)}, which solves no puzzles: train a recipe such "
-            "as reasoning_sudoku_ebt."
-        )
+    return _only(
+        ReasoningRun,
+        open_any_run(run, args),
+        run,
+        "which solves no puzzles: train a recipe such as reasoning_sudoku_ebt.",
+    )
+
+
+def _only(wanted: type[R], opened: TextRun | ImageRun | ReasoningRun, run: str, why: str) -> R:
+    """The opened run, if it is of the wanted kind; ``why`` tells what another kind cannot do."""
+    if not isinstance(opened, wanted):
+        raise UserError(f"{run} is a run on {_kind(opened.run)}, {why}")
     return opened
 
 
