@@ -25,7 +25,8 @@ from typing import Any
 Row = dict[str, Any]
 #: What a job is known by: its name and its seed.
 Key = tuple[str, int]
-#: A figure as scripts give it: its name, an interval or number or a list of them, its unit.
+#: A figure as scripts give it: its name, an interval or number or a list of them (or a ``Figure``,
+#: for what may be missing), its unit.
 Named = tuple[str, Any, str]
 
 
@@ -63,6 +64,7 @@ def options(description: str | None, out: str) -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, default=Path(out))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--per-gpu", type=int, default=1, help="jobs side by side on one GPU")
+    parser.add_argument("--timeout", type=float, help="seconds for one job")
     parser.add_argument("--set", nargs="+", default=[], help="further settings for every recipe")
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     return parser
@@ -96,7 +98,7 @@ def run_all(jobs: Sequence[Job], arguments: argparse.Namespace) -> list[Row]:
             for job in [job for job in pending if all(key in rows for key in job.after)]:
                 if free:
                     gpu = free.pop(0)
-                    running[pool.submit(_process, job, gpu, threads)] = job, gpu
+                    running[pool.submit(_process, job, gpu, threads, arguments.timeout)] = job, gpu
                     pending.remove(job)
             if not running:
                 break
@@ -134,11 +136,22 @@ def _gpus() -> list[str]:
     return (visible.split(",")[: len(found)] if visible else found) or [""]
 
 
-def _process(job: Job, gpu: str, threads: int) -> Row | None:
+def _process(job: Job, gpu: str, threads: int, timeout_s: float | None) -> Row | None:
     began = time.monotonic()
     command = [sys.executable, *sys.argv, "--one", job.name, str(job.seed)]
     environment = {"OMP_NUM_THREADS": str(threads), **os.environ, "CUDA_VISIBLE_DEVICES": gpu}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(
+            command,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout_s,
+        )
+    except subprocess.TimeoutExpired:
+        print(f"{job.name} seed {job.seed}: not done after {timeout_s:.0f} s", flush=True)
+        return None
     if done.returncode:
         print(f"{job.name} seed {job.seed} failed:\n{done.stderr[-3000:]}", flush=True)
         return None
@@ -159,7 +172,13 @@ def _finite(value: Any) -> Any:
 
 
 def trained(recipe: Any, data: Any, on_progress: Any = None) -> tuple[Any, Row]:
-    """A recipe trained in a folder that is thrown away: its last checkpoint, and what it cost.
+    """A recipe trained in a folder that is thrown away: see :func:`trained_in`."""
+    with tempfile.TemporaryDirectory() as folder:
+        return trained_in(Path(folder) / "run", recipe, data, on_progress)
+
+
+def trained_in(path: Path, recipe: Any, data: Any, on_progress: Any = None) -> tuple[Any, Row]:
+    """A recipe trained in a run folder: its last checkpoint, and what it cost.
 
     ``training_s`` leaves out compiling, evaluation and saving; ``wall_s`` does not.
     """
@@ -170,20 +189,17 @@ def trained(recipe: Any, data: Any, on_progress: Any = None) -> tuple[Any, Row]:
     from argmind.eval.curves import seconds_at
     from argmind.runs import load_run
 
-    training = recipe.training
-    with tempfile.TemporaryDirectory() as folder:
-        path, began = Path(folder) / "run", time.monotonic()
-        outcome = run_recipe(recipe, path, data=data, on_progress=on_progress)
-        wall_s = time.monotonic() - began
-        run = load_run(path, which="last", device=training.device)
-        training_s = float(seconds_at(path, np.array([outcome.steps]))[0])
+    training, began = recipe.training, time.monotonic()
+    outcome = run_recipe(recipe, path, data=data, on_progress=on_progress)
+    wall_s = time.monotonic() - began
+    run = load_run(path, which="last", device=training.device)
     flops = build_objective(recipe, run.predictor).training_flops(_one_batch(run, recipe, data))
     cost = {
         "parameters": run.parameters,
         "steps": outcome.steps,
         "samples": outcome.steps * training.batch_size,
         "training_flops": outcome.steps * flops,
-        "training_s": training_s,
+        "training_s": float(seconds_at(path, np.array([outcome.steps]))[0]),
         "wall_s": wall_s,
     }
     return run, cost
@@ -217,12 +233,9 @@ def write(
     rows: Sequence[Row], named: Sequence[Named], arguments: argparse.Namespace, seconds: float
 ) -> None:
     """Figures and all rows, in the layout that all results use."""
-    from argmind.eval.results import Figure, Results, git_commit, machine_description, write_results
+    from argmind.eval.results import Results, git_commit, machine_description, write_results
 
-    figures = {
-        name: (Figure.series if isinstance(measured, list) else Figure.of)(measured, unit)
-        for name, measured, unit in named
-    }
+    figures = {name: _figure(measured, unit) for name, measured, unit in named}
     results = Results(
         command=shlex.join(["python", *sys.argv]),
         commit=os.environ.get("ARGMIND_COMMIT") or git_commit(),
@@ -234,3 +247,11 @@ def write(
     write_results(arguments.out, results)
     for name, figure in figures.items():
         print(name, figure.to_plain())
+
+
+def _figure(measured: Any, unit: str) -> Any:
+    from argmind.eval.results import Figure
+
+    if isinstance(measured, Figure):
+        return measured
+    return (Figure.series if isinstance(measured, list) else Figure.of)(measured, unit)

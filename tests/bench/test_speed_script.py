@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -12,18 +12,15 @@ import pytest
 
 from argmind.eval.results import read_results
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "speed.py"
-TRAINED = ("small_s256_b32", "small_s1024_b8", "small_s4096_b2", "small_s16384_b1", "xxs_s256_b32")
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+SHAPES = ("small_s256_b32", "small_s1024_b8", "small_s4096_b2", "small_s16384_b1", "xxs_s256_b32")
+TRAINED = (*SHAPES, *(f"published_{shape}" for shape in SHAPES))
 
 
 @pytest.fixture
-def speed() -> Any:
-    spec = importlib.util.spec_from_file_location("speed", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def speed(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module("speed")
 
 
 def interval(value: float) -> dict[str, float]:
@@ -40,15 +37,20 @@ def row_of(case: str) -> dict[str, Any]:
     if case.startswith("decode_"):
         names = ("ratio", "scored_ratio", "16_candidates_ratio")
         rows = [model("text_transformer_pp"), model("text_ebt", candidates=1)]
-        return {"case": case, "rows": rows, "ratios": {name: interval(5.0) for name in names}}
+        return {
+            "job": case,
+            "seed": 0,
+            "rows": rows,
+            "ratios": {name: interval(5.0) for name in names},
+        }
     if case == "gradients":
         names = ("worst_error", "median_error", "worst_cosine", "median_cosine")
-        return {"case": case, "agreements": {"bf16_eager": dict.fromkeys(names, 0.5)}}
+        return {"job": case, "seed": 0, "agreements": {"bf16_eager": dict.fromkeys(names, 0.5)}}
     if case == "cpu_quickstart":
-        return {"case": case, "ratios": {case: interval(6.0)}}
+        return {"job": case, "seed": 0, "ratios": {case: interval(6.0)}}
     ours = "text_published_s1" if case.startswith("published") else "text_ebt"
     rows = [model(ours), *([model("text_transformer_pp")] if case in TRAINED else [])]
-    return {"case": case, "rows": rows, "ratios": {"train": interval(4.0)}}
+    return {"job": case, "seed": 0, "rows": rows, "ratios": {"train": interval(4.0)}}
 
 
 def run(speed: Any, rows: list[dict[str, Any]], out: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
@@ -61,12 +63,12 @@ def run(speed: Any, rows: list[dict[str, Any]], out: Path, monkeypatch: pytest.M
 def test_all_figures_have_their_names(
     speed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(speed, "_process", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr(speed.jobs, "_process", lambda *_: pytest.fail("measured again"))
     rows = [row_of(case) for case in speed.CASES]
     figures = run(speed, rows, tmp_path / "speed.json", monkeypatch).figures
     kinds = ("ms", "gib", "tpp_ms", "floor_ms", "ratio")
     wanted = {f"{case}_{kind}" for case in TRAINED for kind in kinds}
-    wanted |= {"decode_b1_ratio", "decode_b64_ratio", "decode_16_candidates_ratio"}
+    wanted |= {"decode_b1_ratio", "decode_b64_ratio", "decode_b1_16_candidates_ratio"}
     wanted |= {"cpu_quickstart_ratio", "gradient_bf16_eager_worst_error"}
     wanted |= {f"steps_{steps}{kind}_gib" for steps in (1, 2, 3, 8) for kind in ("", "_s1")}
     wanted |= {f"length_{length}_gib" for length in (4096, 8192, 16384, 32768)}
@@ -79,7 +81,7 @@ def test_all_figures_have_their_names(
 def test_what_did_not_fit_is_null_with_a_reason(
     speed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(speed, "_process", lambda *_: None)
+    monkeypatch.setattr(speed.jobs, "_process", lambda *_: None)
     status = "out of memory (200.0 GiB estimated)"
     gone = {"status": status, "ms": None, "peak_gib": None}
     floors = {"flop_floor_ms": None, "byte_floor_ms": None}
@@ -98,15 +100,15 @@ def test_a_case_that_fails_leaves_the_others(
 ) -> None:
     tried: list[str] = []
 
-    def process(case: str, timeout_s: int) -> Any:  # noqa: ARG001
-        tried.append(case)
-        return None if case == "decode_b64" else row_of(case)
+    def process(job: Any, *_: Any) -> Any:
+        tried.append(job.name)
+        return None if job.name == "decode_b64" else row_of(job.name)
 
-    monkeypatch.setattr(speed, "_process", process)
+    monkeypatch.setattr(speed.jobs, "_process", process)
     out = tmp_path / "speed.json"
     figures = run(speed, [row_of("decode_b1")], out, monkeypatch).figures
     assert tried == [case for case in speed.CASES if case != "decode_b1"]
     assert "decode_b64_ratio" not in figures
     assert "decode_b1_ratio" in figures
-    kept = [json.loads(line)["case"] for line in out.with_suffix(".runs").read_text().splitlines()]
+    kept = [json.loads(line)["job"] for line in out.with_suffix(".runs").read_text().splitlines()]
     assert sorted(kept) == sorted(set(speed.CASES) - {"decode_b64"})

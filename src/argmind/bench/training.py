@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,6 +18,7 @@ from argmind.bench.rows import Row
 from argmind.bench.subject import Setting, estimated
 from argmind.bench.timing import Peak, in_turns, is_out_of_memory, median, timed
 from argmind.recipes.base import Recipe
+from argmind.train.compiling import recorded
 from argmind.train.optimizer import NamedAdamW
 from argmind.train.work import Recorded, Work
 
@@ -35,16 +38,16 @@ class Training:
         if self.compiled:
             for stage in self.objective.stages:
                 stage.compile()
-        kind = Recorded if self._records else Work
-        self.work = kind(self.objective, setting.precision, self.device)
+        self.work = Work(self.objective, setting.precision, self.device)
         self._optimizer = NamedAdamW(self.objective.predictor, recipe.optimizer)
         self._batch: dict[str, Tensor] = {"tokens": setting.tokens(setting.context_tokens + 1)}
         self._generator = torch.Generator(self.device)
 
-    @property
-    def _records(self) -> bool:
-        """Is the step replayed as a graph, as in training?"""
-        return self.compiled and self.device.type == "cuda" and self.objective.repeats
+    def record(self) -> None:
+        """Replay the step as one CUDA graph from now on, as training does, where that can be."""
+        if self.compiled:
+            given = (self.objective, self.work, self._batch, self._generator, 1)
+            self.work = recorded(*given, say=partial(print, file=sys.stderr))
 
     def step(self) -> Tensor:
         """Forward and backward; the loss."""
@@ -75,7 +78,7 @@ class Training:
             details={
                 "optimizer_ms": median([timed(self.update, self.device) for _ in range(3)]).value,
                 "compiled": self.compiled,
-                "recorded": self._records,
+                "recorded": isinstance(self.work, Recorded),
             },
         )
 
@@ -125,6 +128,7 @@ def _start(setting: Setting, recipe: Recipe) -> _Started:
     # The first steps: what a recorded one uses is set aside when it is recorded.
     peak_bytes = training.peak.of(steps)
     training.update()  # makes the moments, which no step's peak counts
+    training.record()
     return _Started(training, peak_bytes)
 
 

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from argmind.kernels.attention.problem import Limits
 from argmind.nn.attention.base import CandidateAttention
+from argmind.nn.joined import joined
 from argmind.nn.norm.rms import RMSNorm
 from argmind.nn.position import Rotation, rotate
 
@@ -51,24 +52,28 @@ class SelfAttention(nn.Module):
 
     def keys_values(self, x: Tensor, turn: Rotation) -> KeysValues:
         """Keys (turned) and values of rows ``x`` (B, S, dim)."""
-        keys = rotate(self.k_norm(self._heads(self.wk(x), self.num_kv_heads)), turn)
-        return KeysValues(keys, self._heads(self.wv(x), self.num_kv_heads))
+        return self._keys_values(*joined(x, self.wk, self.wv), turn)
 
-    def _queries(self, x: Tensor, turn: Rotation) -> Tensor:
-        return rotate(self.q_norm(self._heads(self.wq(x), self.num_heads)), turn)
+    def read(self, x: Tensor, turn: Rotation) -> tuple[Tensor, KeysValues]:
+        """Queries (turned) of rows ``x`` (B, S, dim), and their keys and values."""
+        queries, keys, values = joined(x, self.wq, self.wk, self.wv)
+        turned = rotate(self.q_norm(self._heads(queries, self.num_heads)), turn)
+        return turned, self._keys_values(keys, values, turn)
+
+    def _keys_values(self, keys: Tensor, values: Tensor, turn: Rotation) -> KeysValues:
+        turned = rotate(self.k_norm(self._heads(keys, self.num_kv_heads)), turn)
+        return KeysValues(turned, self._heads(values.contiguous(), self.num_kv_heads))
 
     def _output(self, attended: Tensor) -> Tensor:
         return self.wo(attended.transpose(1, 2).flatten(2))
 
-    def context(
-        self, x: Tensor, turn: Rotation, seen: KeysValues, visible: Tensor | None
-    ) -> Tensor:
-        """Ordinary attention of rows ``x`` over ``seen``; differentiated once, so SDPA serves.
+    def context(self, queries: Tensor, seen: KeysValues, visible: Tensor | None) -> Tensor:
+        """Ordinary attention of rows over ``seen``; differentiated once, so SDPA serves.
 
         ``visible`` (B, 1, R, S) bool, or None for plain causal attention over equal lengths.
         """
         attended = F.scaled_dot_product_attention(
-            self._queries(x, turn),
+            queries,
             seen.keys,
             seen.values,
             attn_mask=visible,
@@ -79,7 +84,6 @@ class SelfAttention(nn.Module):
 
     def candidate(self, x: Tensor, turn: Rotation, seen: KeysValues, limits: Limits) -> Tensor:
         """Attention of candidate rows ``x`` (B, R, dim) over the visible context and themselves."""
-        own = self.keys_values(x, turn)
-        queries = self._queries(x, turn)
+        queries, own = self.read(x, turn)
         attended = self.mechanism(queries, own.keys, own.values, seen.keys, seen.values, limits)
         return self._output(attended)

@@ -152,8 +152,8 @@ class Transformer(nn.Module):
             take = append(index) if append else partial(_first, cache)
 
             def attend(rows: Tensor, block: CausalBlock = block, take: Take = take) -> Tensor:
-                seen = take(block.attention.keys_values(rows, turn))
-                return block.attention.context(rows, turn, seen, visible)
+                queries, fresh = block.attention.read(rows, turn)
+                return block.attention.context(queries, take(fresh), visible)
 
             change = modulation(index)
             if last and not output:

@@ -38,6 +38,7 @@ def serving(q_shape: Sequence[int], keys: int, device: torch.device, dtype: torc
     return Choice("reference", reason)
 
 
+@torch.compiler.assume_constant_result
 def why_not_triton(device: torch.device, dtype: torch.dtype, head_size: int) -> str | None:
     """Why the Triton kernels do not serve here; None where they do."""
     if device.type != "cuda":

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from argmind.config import PartConfig
+from argmind.nn.joined import joined
 from argmind.nn.written_out import gated
 from argmind.registry import Part, register
 
@@ -36,4 +37,4 @@ class SwiGLU(nn.Module, Part):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., dim) → (..., dim)."""
-        return self.w2(gated(self.w1(x), self.w3(x)))
+        return self.w2(gated(*joined(x, self.w1, self.w3)))
