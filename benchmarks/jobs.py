@@ -254,4 +254,6 @@ def _figure(measured: Any, unit: str) -> Any:
 
     if isinstance(measured, Figure):
         return measured
-    return (Figure.series if isinstance(measured, list) else Figure.of)(measured, unit)
+    if isinstance(measured, list):
+        return Figure.series(measured, unit)
+    return Figure.of(measured, unit)

@@ -101,3 +101,24 @@ def test_what_cannot_be_is_refused_before_any_work(words, said, monkeypatch):
     done = cli(*words, "--device", "cpu")
     assert done.code == 2, done.err
     assert said in done.err
+
+
+def test_other_data_than_text_is_measured_by_answers():
+    small = ["--batch", "2", "--repeats", "2", *GIVEN]
+    done = cli("bench", "image_denoise_ebt", *small, "--json")
+    assert done.code == 0, done.err
+    named = [(row["what"], row["model"]) for row in done.json["rows"]]
+    models = ("image_denoise_ebt", "image_denoise_dit")
+    assert named == [(what, model) for what in ("train", "predict") for model in models]
+    for row in done.json["rows"]:
+        assert row["status"] == "ok"
+        assert row["model_flops"] > 0
+        assert row["tokens_per_s"] == pytest.approx(2e3 / row["ms"]["value"])
+    assert set(done.json["ratios"]) == {"train", "predict"}
+    assert done.json["vocab_size"] is None
+
+
+def test_a_rival_for_other_data_is_refused():
+    done = cli("bench", "image_denoise_ebt", "--rival", "text_transformer_pp", *GIVEN)
+    assert done.code == 2
+    assert "choose a --rival for the same data" in done.err

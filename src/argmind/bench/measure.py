@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,10 +10,11 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from argmind.bench import ceilings as limits
+from argmind.bench.answering import Answering, measure_answering
 from argmind.bench.ceilings import Ceilings
 from argmind.bench.decoding import Asked, DecodingWork, measure_decoding
 from argmind.bench.rows import Row
-from argmind.bench.subject import Setting, estimated
+from argmind.bench.subject import Setting, estimated, reads_text
 from argmind.bench.timing import ratio
 from argmind.bench.training import Training, measure_training
 from argmind.errors import UserError
@@ -28,7 +29,8 @@ class Options:
 
     setting: Setting
     recipe: str = "text_ebt"
-    rival: str | None = "text_transformer_pp"
+    #: "usual": that of the recipe's kind of data; None: measured by itself.
+    rival: str | None = "usual"
     what: Literal["train", "decode", "both"] = "both"
     steps: int | None = None
     candidates: int = 1
@@ -41,14 +43,35 @@ class Options:
     def recipes(self) -> list[Recipe]:
         """The recipe, and its rival if there is one."""
         steps = [] if self.steps is None else [f"thinking.steps={self.steps}"]
-        found = [self.setting.recipe(self.recipe, [*steps, *self.settings])]
-        if self.rival is not None:
-            found.append(self.setting.recipe(self.rival))
-            if found[0].name == found[1].name:
-                raise UserError(
-                    f"'{self.rival}' beside itself says nothing: choose another --rival, or none."
-                )
-        return found
+        found = self.setting.recipe(self.recipe, [*steps, *self.settings])
+        if self.rival is None:
+            return [found]
+        rival = self.setting.recipe(usual_rival(found) if self.rival == "usual" else self.rival)
+        if found.name == rival.name:
+            raise UserError(
+                f"'{rival.name}' beside itself says nothing: choose another --rival, or none."
+            )
+        if found.data.part_name != rival.data.part_name:
+            raise UserError(
+                f"'{found.name}' reads {found.data.part_name} and '{rival.name}' "
+                f"{rival.data.part_name}: choose a --rival for the same data, or none."
+            )
+        return [found, replace(rival, data=found.data)]
+
+
+def usual_rival(recipe: Recipe) -> str:
+    """The recipe that others of its kind are measured against."""
+    if recipe.data.part_name == "demonstrations":
+        return f"{recipe.name.rpartition('_')[0]}_diffusion"
+    return _RIVALS[recipe.data.part_name]
+
+
+_RIVALS = {
+    "text": "text_transformer_pp",
+    "images": "image_denoise_dit",
+    "clips": "video_transformer_pp",
+    "reasoning": "reasoning_sudoku_looped",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +80,8 @@ class Measurement:
 
     options: Options
     names: list[str]
+    #: What kind of data the models read.
+    reads: str
     ceilings: Ceilings
     rows: list[Row] = field(default_factory=list)
     #: Of recipe to rival, by kind of work.
@@ -78,9 +103,10 @@ class Measurement:
             "machine": machine_description(),
             "precision": setting.precision,
             "size": setting.size,
-            "context_tokens": setting.context_tokens,
+            "reads": self.reads,
+            "context_tokens": setting.context_tokens if self.reads == "text" else None,
             "batch_size": setting.batch_size,
-            "vocab_size": setting.vocab_size,
+            "vocab_size": setting.vocab_size if self.reads == "text" else None,
             "repeats": setting.repeats,
             "ceilings": {
                 "tflops_per_s": self.ceilings.flops_per_s / 1e12,
@@ -98,11 +124,12 @@ def measure(options: Options) -> Measurement:
         UserError: sizes or options that cannot be, before anything is built.
     """
     recipes = options.recipes()
-    for recipe in recipes:
+    for recipe in filter(reads_text, recipes):
         estimated(options.setting, recipe)
     _require_writable(options.profile)
     names = [recipe.name for recipe in recipes]
-    found = Measurement(options=options, names=names, ceilings=_ceilings(options))
+    reads = recipes[0].data.part_name
+    found = Measurement(options=options, names=names, reads=reads, ceilings=_ceilings(options))
     if options.what != "decode":
         rows, times = measure_training(options.setting, recipes, found.ceilings)
         found.rows.extend(rows)
@@ -113,13 +140,19 @@ def measure(options: Options) -> Measurement:
             new_tokens=options.new_tokens, candidates=options.candidates, steps=options.steps
         )
         subjects = [(recipe, asked) for recipe in recipes]
-        rows, written = measure_decoding(options.setting, subjects, found.ceilings)
+        what, measured = _use(recipes[0])
+        rows, taken = measured(options.setting, subjects, found.ceilings)
         found.rows.extend(rows)
-        if len(written) == len(recipes) == 2:
-            found.ratios["decode"] = ratio(*written)
+        if len(taken) == len(recipes) == 2:
+            found.ratios[what] = ratio(*taken)
     if options.profile is not None:
         _trace(options, recipes[0], options.profile)
     return found
+
+
+def _use(recipe: Recipe) -> tuple[str, Any]:
+    """What using a model of such data is called, and how it is measured."""
+    return ("decode", measure_decoding) if reads_text(recipe) else ("predict", measure_answering)
 
 
 def _ceilings(options: Options) -> Ceilings:
@@ -145,7 +178,10 @@ def _require_writable(path: Path | None) -> None:
 def _trace(options: Options, recipe: Recipe, path: Path) -> None:
     """One training step, or a few tokens, of the recipe under the profiler."""
     work: Any
-    if options.what == "decode":
+    if options.what == "decode" and not reads_text(recipe):
+        work = Answering(options.setting, recipe, Asked(steps=options.steps)).answer
+        work()
+    elif options.what == "decode":
         decoding = DecodingWork(options.setting, recipe, Asked(new_tokens=4))
         decoding.begin()
         decoding.write()

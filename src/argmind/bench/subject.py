@@ -1,11 +1,13 @@
-"""What is measured: a recipe's model on synthetic tokens."""
+"""What is measured: a recipe's model on synthetic tokens, or on its own data where that is none."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from argmind.assembly import build_predictor
 from argmind.bench.floors import training_memory
@@ -43,31 +45,55 @@ class Setting:
 
     @property
     def rows(self) -> int:
-        """Predictions in one training step."""
+        """Predictions in one training step on text."""
         return self.batch_size * self.context_tokens
 
     def recipe(self, name: str, settings: Sequence[str] = ()) -> Recipe:
         """A recipe at this size.
 
         Raises:
-            UserError: no such recipe or option, or one that does not read text.
+            UserError: no such recipe or option.
         """
-        recipe = customised(open_recipe(name), self.size, list(settings))
-        if recipe.data.part_name != "text":
-            raise UserError(
-                f"recipe '{recipe.name}' reads {recipe.data.part_name}; only text is measured here."
-            )
-        return recipe
+        return customised(open_recipe(name), self.size, list(settings))
 
-    def model(self, recipe: Recipe) -> Predictor:
-        """The recipe's predictor with fresh weights, on the device."""
-        return build_predictor(recipe, {"vocab_size": self.vocab_size}).to(self.torch_device)
+    def model(self, recipe: Recipe, inputs: Mapping[str, Any] | None = None) -> Predictor:
+        """The recipe's predictor with fresh weights, on the device; by default one of text."""
+        known = {"vocab_size": self.vocab_size} if inputs is None else inputs
+        return build_predictor(recipe, known).to(self.torch_device)
+
+    def material(self, recipe: Recipe) -> Material:
+        """What a training step of this recipe works on.
+
+        Raises:
+            UserError: the recipe's data cannot be read.
+        """
+        if reads_text(recipe):
+            batch = {"tokens": self.tokens(self.context_tokens + 1)}
+            return Material({"vocab_size": self.vocab_size}, batch)
+        data = recipe.data.build(seed=self.seed)
+        batch = data.batch(0, self.batch_size)
+        return Material(
+            data.model_inputs, {name: x.to(self.torch_device) for name, x in batch.items()}
+        )
 
     def tokens(self, length: int) -> torch.Tensor:
         """Random tokens (B, length)."""
         generator = torch.Generator().manual_seed(self.seed)
         shape = (self.batch_size, length)
         return torch.randint(self.vocab_size, shape, generator=generator).to(self.torch_device)
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a model is told of its data, and one batch of it on the device."""
+
+    inputs: Mapping[str, Any]
+    batch: dict[str, Tensor]
+
+
+def reads_text(recipe: Recipe) -> bool:
+    """Is the recipe's data text, for which tokens can be made up?"""
+    return recipe.data.part_name == "text"
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from argmind.assembly import build_objective
 from argmind.bench.ceilings import Ceilings
 from argmind.bench.floors import training_bytes
 from argmind.bench.rows import Row
-from argmind.bench.subject import Setting, estimated
+from argmind.bench.subject import Setting, estimated, reads_text
 from argmind.bench.timing import Peak, in_turns, is_out_of_memory, median, timed
 from argmind.recipes.base import Recipe
 from argmind.train.compiling import recorded
@@ -27,25 +27,28 @@ _WARM_UPS = 3
 
 
 class Training:
-    """One model's training step on synthetic tokens."""
+    """One model's training step."""
 
     def __init__(self, setting: Setting, recipe: Recipe) -> None:
         self.setting, self.recipe = setting, recipe
         self.device = setting.torch_device
         self.peak = Peak(self.device)
-        self.objective: Any = build_objective(recipe, setting.model(recipe)).train()
-        self.compiled = _compiles(setting)
+        material = setting.material(recipe)
+        model = setting.model(recipe, material.inputs)
+        self.objective: Any = build_objective(recipe, model).train()
+        self.compiled = _compiles(setting) and bool(self.objective.stages)
         if self.compiled:
             for stage in self.objective.stages:
                 stage.compile()
         self.work = Work(self.objective, setting.precision, self.device)
         self._optimizer = NamedAdamW(self.objective.predictor, recipe.optimizer)
-        self._batch: dict[str, Tensor] = {"tokens": setting.tokens(setting.context_tokens + 1)}
+        self._batch = material.batch
+        self._predictions = 0
         self._generator = torch.Generator(self.device)
 
     def record(self) -> None:
         """Replay the step as one CUDA graph from now on, as training does, where that can be."""
-        if self.compiled:
+        if _compiles(self.setting):
             given = (self.objective, self.work, self._batch, self._generator, 1)
             self.work = recorded(*given, say=partial(print, file=sys.stderr))
 
@@ -53,7 +56,9 @@ class Training:
         """Forward and backward; the loss."""
         self.work.zero_gradients()
         self._generator.manual_seed(self.setting.seed)
-        return self.work(self._batch, self._generator, 1).value.detach()
+        loss = self.work(self._batch, self._generator, 1)
+        self._predictions = loss.predictions
+        return loss.value.detach()
 
     def update(self) -> None:
         """The optimiser's step on the gradients of the last one."""
@@ -62,14 +67,17 @@ class Training:
     def row(self, ceilings: Ceilings, times: list[float], peak_bytes: int | None) -> Row:
         """What was measured, and how far it is from the floors."""
         setting, objective = self.setting, self.objective
-        moved = training_bytes(
-            objective.predictor, setting.rows, self.recipe.thinking.steps, setting.precision
+        steps = self.recipe.thinking.steps
+        moved = (
+            training_bytes(objective.predictor, setting.rows, steps, setting.precision)
+            if reads_text(self.recipe)
+            else None
         )
         return Row.of(
             what="train",
             model=self.recipe.name,
             times=times,
-            predictions=setting.rows,
+            predictions=self._predictions,
             flops=objective.training_flops(self._batch),
             moved_bytes=moved,
             peak_bytes=peak_bytes,
@@ -99,9 +107,9 @@ def measure_training(
     rows: list[Row] = []
     started: dict[str, _Started] = {}
     for recipe in recipes:
-        estimate = estimated(setting, recipe)
+        estimate = estimated(setting, recipe) if reads_text(recipe) else None
         # A CPU's memory is everybody's: there it is not tried.
-        if setting.torch_device.type == "cpu" and not estimate.fits:
+        if setting.torch_device.type == "cpu" and estimate is not None and not estimate.fits:
             rows.append(Row.out_of_memory("train", recipe.name, str(estimate)))
             continue
         try:
@@ -109,7 +117,7 @@ def measure_training(
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            rows.append(Row.out_of_memory("train", recipe.name, str(estimate)))
+            rows.append(Row.out_of_memory("train", recipe.name, str(estimate or "no size")))
         _release(setting.torch_device)
     works = {name: one.training.step for name, one in started.items()}
     times = in_turns(works, setting.repeats, setting.torch_device)

@@ -13,26 +13,28 @@ if TYPE_CHECKING:
     from argmind.bench.measure import Measurement
     from argmind.bench.rows import Row
 
-_HEADS = ("", "model", "ms", "tokens/s", "GiB", "TFLOP", "TFLOP/s", "floor ms", "× floor")
+_HEADS = ("", "model", "ms", "{}/s", "GiB", "TFLOP", "TFLOP/s", "floor ms", "× floor")
 
 
 def show(found: Measurement, out: Console) -> None:
     """Rows, ratios, and what the device can do at best."""
     setting, ceilings = found.options.setting, found.ceilings
+    text = found.reads == "text"
+    sizes = f"context {setting.context_tokens}, vocabulary {setting.vocab_size:,}, " if text else ""
     table = Table(
-        title=f"{found.device}, {setting.precision}: context {setting.context_tokens}, "
-        f"batch {setting.batch_size}, vocabulary {setting.vocab_size:,}",
+        title=f"{found.device}, {setting.precision}: {sizes}batch {setting.batch_size}",
         title_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
         show_edge=False,
         caption="ms: median, and where the middle 80 % lie. train: forward and backward; "
-        "decode: one new token of every sequence. floor: the larger of FLOPs and bytes at the "
-        "device's best",
+        "decode: one new token of every text; predict: a batch of answers. floor: the larger of "
+        "FLOPs and bytes at the device's best",
         caption_justify="left",
     )
     for head in _HEADS:
-        table.add_column(head, justify="left" if head in ("", "model") else "right")
+        named = head.format("tokens" if text else "answers")
+        table.add_column(named, justify="left" if head in ("", "model") else "right")
     for row in found.rows:
         table.add_row(*_cells(row))
     out.print(table)

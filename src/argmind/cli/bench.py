@@ -18,29 +18,33 @@ def add(parsers: Parsers) -> None:
         parsers,
         "bench",
         run,
-        "time training and decoding of a recipe beside Transformer++, and show the device's limits",
+        "time training and use of a recipe beside its rival, and show the device's limits",
         "argmind bench text_ebt --size small --context 1024 --batch 8",
         "argmind bench text_published_s1 --what train --steps 3 --precision fp32 --json",
         "argmind bench --what decode --context 512 --batch 1 --candidates 16",
+        "argmind bench image_denoise_ebt --rival image_denoise_dit",
     )
     parser.add_argument(
-        "recipe", nargs="?", default="text_ebt", metavar="RECIPE", help="a text recipe, or a file"
+        "recipe", nargs="?", default="text_ebt", metavar="RECIPE", help="a recipe, or a file"
     )
     parser.add_argument(
         "--what",
         type=one_of("--what", "train", "decode", "both"),
         default="both",
         metavar="WHAT",
-        help="train, decode or both",
+        help="train, decode (where answers are no text: predict) or both",
     )
     parser.add_argument(
-        "--size", default="small", metavar="S", help="a name of `argmind list size`, 4xs to xl"
+        "--size",
+        metavar="S",
+        help="a name of `argmind list size`, 4xs to xl; else small for text, the recipe's own "
+        "for other data",
     )
     parser.add_argument(
-        "--context", type=whole(2), default=256, metavar="N", help="tokens of a sequence or prompt"
+        "--context", type=whole(2), default=256, metavar="N", help="tokens of a text or prompt"
     )
     parser.add_argument(
-        "--batch", type=whole(1), default=32, metavar="B", help="sequences in one step"
+        "--batch", type=whole(1), default=32, metavar="B", help="problems in one step"
     )
     parser.add_argument("--vocab", type=whole(2), default=50_277, metavar="V", help="tokens known")
     parser.add_argument("--steps", type=whole(1), metavar="T", help="thinking steps; else trained")
@@ -65,7 +69,10 @@ def add(parsers: Parsers) -> None:
         help="on or off; auto: on, on a GPU",
     )
     parser.add_argument(
-        "--rival", default="text_transformer_pp", metavar="RECIPE", help="a recipe, or none"
+        "--rival",
+        default="usual",
+        metavar="RECIPE",
+        help="a recipe on the same data, or none; usual: that of its kind (text: Transformer++)",
     )
     parser.add_argument(
         "--repeats", type=whole(1), default=10, metavar="N", help="timed rounds, models in turns"
@@ -106,7 +113,8 @@ def _options(args: argparse.Namespace) -> Any:
     from pathlib import Path
 
     from argmind.bench.measure import Options
-    from argmind.bench.subject import Setting
+    from argmind.bench.subject import Setting, reads_text
+    from argmind.recipes.files import open_recipe
     from argmind.train.distributed import resolve_device
     from argmind.train.engine import resolve_precision
 
@@ -116,7 +124,7 @@ def _options(args: argparse.Namespace) -> Any:
             raise UserError(f"--{name.replace('_', '-')} must be above 0, got {value}.")
     device = resolve_device(args.device)
     setting = Setting(
-        size=args.size,
+        size=args.size or ("small" if reads_text(open_recipe(args.recipe)) else None),
         context_tokens=args.context,
         batch_size=args.batch,
         vocab_size=args.vocab,

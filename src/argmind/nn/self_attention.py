@@ -52,7 +52,8 @@ class SelfAttention(nn.Module):
 
     def keys_values(self, x: Tensor, turn: Rotation) -> KeysValues:
         """Keys (turned) and values of rows ``x`` (B, S, dim)."""
-        return self._keys_values(*joined(x, self.wk, self.wv), turn)
+        keys, values = joined(x, self.wk, self.wv)
+        return self._keys_values(keys, values, turn)
 
     def read(self, x: Tensor, turn: Rotation) -> tuple[Tensor, KeysValues]:
         """Queries (turned) of rows ``x`` (B, S, dim), and their keys and values."""
