@@ -43,7 +43,10 @@ def _trained(case: str, row: Row) -> Iterator[Named]:
 def _decoded(case: str, row: Row) -> Iterator[Named]:
     for name in ("ratio", "scored_ratio", "16_candidates_ratio"):
         found = row["ratios"].get(name)
-        yield _named(f"{case}_{name}", found, "1", "one of the two did not fit")
+        named = _named(f"{case}_{name}", found, "1", "one of the two did not fit")
+        yield named
+        if (case, name) == ("decode_b1", "16_candidates_ratio"):
+            yield "decode_16_candidates_ratio", *named[1:]
     for one in row["rows"]:
         kind = "tpp" if one["model"] == RIVAL else f"{one.get('candidates')}_candidates"
         scored = "_scored" if one.get("scored") and one.get("candidates") == 1 else ""
