@@ -21,6 +21,7 @@ def figures(rows: Mapping[str, list[Row]]) -> Iterator[Named]:
     ours = rows.get(EBT, [])
     if ours:
         yield from _own_figures(ours)
+        yield from _against_dit(ours, rows)
     for row in rows.get(DIT, [])[:1]:
         yield "dit_trained_noise_std", row["trained_noise_std"], "least and most, data in [-1, 1]"
     names = {EBT: "ebt", DIT: "dit", REGRESSION: "regression", CLASSIFIER: "supervised"}
@@ -125,6 +126,23 @@ def _own_figures(ours: Sequence[Row]) -> Iterator[Named]:
         ):
             found = over(ours, lambda row, key=key, short=short: row["levels"][short][key])
             yield f"{name}_{short}", found, unit
+
+
+def _against_dit(ours: Sequence[Row], rows: Mapping[str, list[Row]]) -> Iterator[Named]:
+    """Passes for the best answer, and how far probes are from a supervised one."""
+    dit = rows.get(DIT, [])
+    if dit:
+        series = {one: _curve(dit, "id", one) for one in dit[0]["levels"]["id"]["psnr"]}
+        ratio = ours[0]["trained_steps"] / _chosen(dit[0], series).steps
+        yield "nfe_ratio", ratio, "1"
+    told = rows.get(CLASSIFIER, [])
+    if dit and told:
+        ceiling, theirs, mine = (
+            over(runs, lambda row: row["probe"]["accuracy"]).value for runs in (told, dit, ours)
+        )
+        # At or above the ceiling there is no gap to compare with.
+        if mine < ceiling:
+            yield "probe_gap_ratio", (ceiling - theirs) / (ceiling - mine), "1"
 
 
 def _generated(runs: Sequence[Row], name: str) -> Iterator[Named]:

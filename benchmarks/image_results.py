@@ -65,6 +65,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--heads", type=int, default=3)
     parser.add_argument("--dim", type=int, default=192)
     parser.add_argument("--patch", type=int, default=4)
+    parser.add_argument("--compile", choices=("on", "off", "replay"), default="replay")
     parser.add_argument("--ema", type=float, default=0.995, help="decay, of those that average")
     parser.add_argument("--images", type=int, default=2000, help="held-out images to measure on")
     parser.add_argument("--probe-images", type=int, nargs=2, default=[5000, 2000])
@@ -109,6 +110,8 @@ def chosen_recipe(name: str, seed: int, arguments: argparse.Namespace) -> Any:
         f"training.seed={seed}",
         f"training.steps={arguments.steps}",
         f"training.batch_size={arguments.batch_size}",
+        # The same for all: "auto" would compile those that train for longer.
+        f"training.compile='{arguments.compile}'",
         "training.eval_every=0",
         "training.checkpoint_every=0",
         *([f"training.ema_decay={arguments.ema!r}"] if _averages(name) else []),
@@ -196,19 +199,7 @@ def seconds_of(name: str, seed: int, arguments: argparse.Namespace) -> float:
 
 def lasting(for_s: float, recipe: Any, data: Any) -> Any:
     """The recipe with as many steps as it can take in this time."""
-    from argmind.train.compiling import worth_compiling
-    from argmind.train.distributed import resolve_device
-
-    training = recipe.training
-    device = resolve_device(training.device)
-
-    def compiles(one: Any) -> bool:
-        return worth_compiling(training.compile, device, one.training.steps)
-
-    found = with_steps(recipe, max(1, round(for_s / pace_s(recipe, data))))
-    if compiles(found) != compiles(recipe):  # so that it was not this pace
-        found = with_steps(recipe, max(1, round(for_s / pace_s(found, data))))
-    return found
+    return with_steps(recipe, max(1, round(for_s / pace_s(recipe, data))))
 
 
 def pace_s(recipe: Any, data: Any) -> float:

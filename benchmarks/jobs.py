@@ -65,6 +65,7 @@ def options(description: str | None, out: str) -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--per-gpu", type=int, default=1, help="jobs side by side on one GPU")
     parser.add_argument("--timeout", type=float, help="seconds for one job")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin no job later")
     parser.add_argument("--set", nargs="+", default=[], help="further settings for every recipe")
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     return parser
@@ -93,10 +94,11 @@ def run_all(jobs: Sequence[Job], arguments: argparse.Namespace) -> list[Row]:
     rows = {(row["job"], row["seed"]): row for row in kept_rows(arguments.out)}
     pending = [job for job in jobs if job.key not in rows]
     running: dict[Future[Row | None], tuple[Job, str]] = {}
+    last_s = time.monotonic() + 60 * arguments.minutes
     with ThreadPoolExecutor(len(free)) as pool, _kept(arguments.out).open("a") as kept:
         while pending or running:
             for job in [job for job in pending if all(key in rows for key in job.after)]:
-                if free:
+                if free and time.monotonic() < last_s:
                     gpu = free.pop(0)
                     running[pool.submit(_process, job, gpu, threads, arguments.timeout)] = job, gpu
                     pending.remove(job)
@@ -111,7 +113,8 @@ def run_all(jobs: Sequence[Job], arguments: argparse.Namespace) -> list[Row]:
                     kept.write(json.dumps(row) + "\n")
                     kept.flush()
     for job in pending:
-        print(f"{job.name} seed {job.seed}: not done, for want of {job.after}", flush=True)
+        lacking = job.after or "time"
+        print(f"{job.name} seed {job.seed}: not done, for want of {lacking}", flush=True)
     wanted = [job.key for job in jobs]
     return [rows[key] for key in sorted(rows) if key in wanted]
 

@@ -26,6 +26,8 @@ from jobs import Row
 STEPS = (0, 1, 2, 4, 8)
 DRAWS = 8
 _PICTURES = 6
+#: Of a heat map: clips, and the side of a cell in pixels.
+_CLIPS, _CELL = 48, 8
 #: From this frame on, those before tell where everything is going.
 _IN_MOTION = 1
 
@@ -96,6 +98,18 @@ class NextFrames:
         now = batch["frames"][:, place]
         answers = [changed(now, self._answer(problem, draw)[:, place]) for draw in range(4)]
         write_png(path, strip([now, *answers, batch["frames"][:, place + 1]]))
+
+    def draw_energies(self, path: Path) -> None:
+        """Energies as a heat map: a row a clip, a column a frame predicted from, darker for more.
+
+        Greys span the 2nd to the 98th percentile; the first frame, which tells no speed, is left
+        out.
+        """
+        energies = self._evaluated(Budget()).energies[:_CLIPS, _IN_MOTION:]
+        low, high = np.percentile(energies[np.isfinite(energies)], [2, 98])
+        share = ((energies - low) / max(high - low, 1e-12)).clip(0, 1)
+        cells = np.kron(255 - 255 * np.nan_to_num(share), np.ones((_CELL, _CELL)))
+        write_png(path, cells.astype(np.uint8))
 
     # -------------------------------------------------------------- answers
 

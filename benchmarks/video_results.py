@@ -53,6 +53,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--heads", type=int, default=4)
     parser.add_argument("--dim", type=int, default=192)
+    parser.add_argument("--compile", choices=("on", "off", "replay"), default="replay")
     parser.add_argument("--ema", type=float, default=0.995, help="decay, of those that draw")
     parser.add_argument("--clips", type=int, default=128, help="held-out clips to measure on")
     parser.add_argument("--given", type=int, default=8, help="frames before a roll-out")
@@ -79,7 +80,9 @@ def work(name: str, seed: int, arguments: argparse.Namespace) -> Row:
     else:
         found |= measured.alternatives()
     if seed == 0:
-        measured.draw(arguments.out.parent / "images" / f"{arguments.out.stem}_{name}.png")
+        pictures = arguments.out.parent / "images"
+        measured.draw(pictures / f"{arguments.out.stem}_{name}.png")
+        measured.draw_energies(pictures / f"{arguments.out.stem}_{name}_energies.png")
     return found
 
 
@@ -100,6 +103,7 @@ def chosen_recipe(scene: str, model: str, seed: int, arguments: argparse.Namespa
         f"training.seed={seed}",
         f"training.steps={steps}",
         f"training.batch_size={arguments.batch_size}",
+        f"training.compile='{arguments.compile}'",  # the same for all
         "training.eval_every=0",
         "training.checkpoint_every=0",
         "training.eval_limit=32",
@@ -143,16 +147,28 @@ def figures(rows: Mapping[str, list[Row]]) -> Iterator[Named]:
         "next_frame_error_ebt": ("digits_ebt", "next_frame_error", "mean squared error"),
         "next_frame_error_tpp": ("digits_transformer_pp", "next_frame_error", "mean squared error"),
         "energy_error_rank_correlation": ("digits_ebt", "energy_error_rank_correlation", "1"),
+        "energy_random_auroc": ("turning_ebt", "random_frame_auroc", "1"),
         # Of energies, that which has a valley for every alternative.
         "best_of_8_error_ebt": ("turning_field_ebt", "best_of_8_error", "mean squared error"),
         "best_of_8_error_tpp": ("turning_transformer_pp", "best_of_8_error", "mean squared error"),
     }
     for name, (job, key, unit) in plain.items():
-        if job in rows:
+        if job in rows and key in rows[job][0]:
             yield name, _mean(rows[job], key), unit
+    for scene in SCENES:
+        yield from _gain(rows, scene)
     for name, runs in rows.items():
         scene, _, model = name.partition("_")
         yield from _model_figures(f"{scene}_{SHORT[model]}", runs)
+
+
+def _gain(rows: Mapping[str, list[Row]], scene: str) -> Iterator[Named]:
+    """What the energy model's error is above its plain rival's, seed by seed."""
+    theirs = {row["seed"]: row["next_frame_error"] for row in rows.get(f"{scene}_{TPP}", [])}
+    ours = [row for row in rows.get(f"{scene}_{EBT}", []) if row["seed"] in theirs]
+    if ours:
+        gain = over(ours, lambda row: row["next_frame_error"] - theirs[row["seed"]])
+        yield f"{scene}_ebt_minus_tpp", gain, "mean squared error"
 
 
 def _model_figures(name: str, runs: Sequence[Row]) -> Iterator[Named]:

@@ -21,13 +21,14 @@ ORDER = (
     *("nn", "diffusion", "spaces", "energy", "thinking"),
     *("predictors", "objectives", "data"),
     *("train", "eval", "report"),
-    *("recipes", "assembly", "bench", "runs", "text", "image", "reasoning"),
+    *("recipes", "assembly", "bench", "runs", "text", "image", "video", "reasoning", "policy"),
     *("convert", "api", "quickstart"),
     *("cli", "__main__"),
 )
 OPTIONAL = (
     *("matplotlib", "datasets", "pyarrow", "tokenizers", "tensorboard"),
-    *("PIL", "sklearn", "gym_pusht", "diffusers"),
+    *("PIL", "sklearn", "diffusers"),
+    *("gymnasium", "gymnasium_robotics", "gym_pusht", "metaworld", "mujoco", "pymunk", "pygame"),
 )
 
 

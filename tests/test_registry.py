@@ -66,7 +66,7 @@ def test_a_new_part_is_found_listed_and_configured() -> None:
 def test_unknown_names_say_which_was_meant() -> None:
     with pytest.raises(UserError, match=r"unknown rule 'gradiant'\. Did you mean 'gradient'"):
         find("rule", "gradiant")
-    with pytest.raises(UserError, match="Known: gradient, langevin, momentum"):
+    with pytest.raises(UserError, match="Known: energy_scaled, gradient, langevin, momentum"):
         find("rule", "zzz")
     with pytest.raises(UserError, match=r"unknown kind of part 'rul'\. Did you mean 'rule'"):
         find("rul", "gradient")

@@ -11,6 +11,7 @@ from typing import Any
 from argmind.assembly import build_objective, build_predictor, run_description
 from argmind.data.base import Progress as DataProgress
 from argmind.image.run import load_image_run
+from argmind.policy.policy import load_policy
 from argmind.reasoning.run import load_reasoning_run
 from argmind.recipes.base import Recipe, customised, find_recipe
 from argmind.runs import Which, load_run, read_recipe
@@ -20,12 +21,15 @@ from argmind.train.metrics import require_tensorboard
 from argmind.train.progress import Progress, progress_for
 from argmind.train.runfolder import RunFolder
 from argmind.train.trainer import Trainer, TrainOutcome
+from argmind.video.run import load_video_run
 
 #: How a run is opened, by the kind of data that it was trained on.
 _LOADERS: dict[str, Callable[..., Any]] = {
     "text": load_text_run,
     "images": load_image_run,
     "reasoning": load_reasoning_run,
+    "demonstrations": load_policy,
+    "clips": load_video_run,
 }
 
 
@@ -33,8 +37,9 @@ def load(run: str | Path, *, which: Which | int = "best", device: str = "auto") 
     """Load a trained run for use.
 
     Returns:
-        :class:`argmind.text.run.TextRun`, :class:`argmind.image.run.ImageRun` or
-        :class:`argmind.reasoning.run.ReasoningRun`; of data of other kinds
+        :class:`argmind.text.run.TextRun`, :class:`argmind.image.run.ImageRun`,
+        :class:`argmind.video.run.VideoRun`, :class:`argmind.reasoning.run.ReasoningRun` or
+        :class:`argmind.policy.policy.Policy`; of data of other kinds
         :class:`argmind.runs.LoadedRun`.
 
     Raises:

@@ -22,6 +22,7 @@ HOMES: dict[str, str] = {
     "feedforward": "argmind.nn.feedforward",
     "norm": "argmind.nn.norm",
     "conditioning": "argmind.nn.conditioning",
+    "observation": "argmind.nn.observation",
     "space": "argmind.spaces",
     "body": "argmind.energy",
     "head": "argmind.energy.heads",
@@ -37,6 +38,8 @@ HOMES: dict[str, str] = {
     "scene": "argmind.data.scenes",
     "dataset": "argmind.data.datasets",
     "problem": "argmind.data.reasoning",
+    "environment": "argmind.policy.environments",
+    "expert": "argmind.policy.experts",
     "recipe": "argmind.recipes",
     "quickstart": "argmind.quickstart",
 }

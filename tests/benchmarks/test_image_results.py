@@ -22,7 +22,10 @@ TINY = shlex.split(
 FIGURES = [
     *(f"psnr_{level}_{model}" for level in ("id", "ood") for model in ("ebt", "dit", "regression")),
     *("nfe_ebt", "nfe_dit", "probe_ebt", "probe_dit", "probe_supervised"),
-    "thinking_4x_gain_db_ood",
+    *("thinking_4x_gain_db_ood", "self_verification_8_gain_db_ood", "nfe_ratio"),
+    *(f"psnr_ood_{model}_by_step" for model in ("ebt", "dit_ddim", "dit_ddpm")),
+    *(f"ebt_minus_{model}_equal_time_db_id" for model in ("dit", "regression")),
+    *("generate_ebt_distance_by_nfe", "generate_dit_distance_by_nfe", "ms_per_image_ebt"),
 ]
 
 
@@ -56,7 +59,9 @@ def test_every_job_is_done_and_the_figures_have_their_names(
     image_results.main()  # nothing is left to be done
     results = read_results(arguments.out)
     assert [name for name in FIGURES if name not in results.figures] == []
-    assert results.figures["nfe_ebt"].value == 2
+    figure = {name: found.value for name, found in results.figures.items()}
+    assert figure["nfe_ebt"] == 2
+    assert figure["nfe_ratio"] == 2 / figure["nfe_dit"]
     rows = {row["job"]: row for row in results.extra["runs"]}
     sizes = [row["parameters"] for row in rows.values() if "parameters" in row]
     assert max(sizes) <= 1.04 * min(sizes)
@@ -118,6 +123,33 @@ def test_the_best_point_of_a_diffusion_model_is_the_cheapest_of_equals() -> None
         "trained_noise_std": [0.01, 150.0],
         "probe": {"accuracy": 0.1},
     }
-    named = {name: measured for name, measured, _ in figures({"denoise_dit": [row]})}
+    rows = {"denoise_dit": [row], "classifier": [{"probe": {"accuracy": 0.9}}]}
+    named = {name: measured for name, measured, _ in figures(rows)}
     assert named["nfe_dit"] == 2
     assert named["psnr_id_dit"].value == 21.0
+
+
+@pytest.mark.parametrize(("probe", "ratio"), [(0.7, 4.0), (0.9, None)])
+def test_gaps_to_a_supervised_probe(probe: float, ratio: float | None) -> None:
+    from image_figures import figures
+
+    def row(accuracy: float, series: str) -> dict[str, Any]:
+        points = [{"steps": 2, "value": 20.0, "ms_per_image": 1.0}]
+        gains = (
+            "thinking_4x_gain_db",
+            "self_verification_gain_db",
+            "energy_error_rank_correlation",
+        )
+        level = {"psnr": {series: points}, "psnr_given": 1.0, **dict.fromkeys(gains, 0.0)}
+        levels = {"id": level, "ood": level}
+        known = {"seed": 0, "levels": levels, "trained_steps": 2, "trained_noise_std": [0, 1]}
+        return {**known, "probe": {"accuracy": accuracy}}
+
+    rows = {
+        "denoise_ebt": [row(probe, "thinking")],
+        "denoise_dit": [row(0.1, "ddim")],
+        "classifier": [{"probe": {"accuracy": 0.9}}],
+    }
+    named = {name: measured for name, measured, _ in figures(rows)}
+    assert named["nfe_ratio"] == 1.0
+    assert named.get("probe_gap_ratio") == (ratio and pytest.approx(ratio))

@@ -43,8 +43,8 @@ carry_out(arguments, Script(jobs, work, figures, lambda: None))
 """
 
 
-def run(folder: Path) -> str:
-    command = [sys.executable, "script.py", "--out", "found/results.json", "--per-gpu", "2"]
+def run(folder: Path, *words: str) -> str:
+    command = [sys.executable, "script.py", "--out", "found/results.json", "--per-gpu", "2", *words]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -53,6 +53,8 @@ def run(folder: Path) -> str:
 def test_jobs_wait_for_one_another_and_a_stopped_script_goes_on(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     (tmp_path / "broken").touch()
+    assert "first seed 0: not done, for want of time" in run(tmp_path, "--minutes", "0")
+    assert not (tmp_path / "done").exists()
     told = run(tmp_path)
     done = (tmp_path / "done").read_text().splitlines()
     assert sorted(done) == ["first 0", "first 1", "second 0", "second 1", "third 0"]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 
 def test_figures_of_text_pair_seeds() -> None:
@@ -54,3 +55,18 @@ def test_a_video_job_measures_what_the_figures_tell(
     assert named[f"turning_{short}_random_frame_error"].value > 0
     assert ("next_frame_error_ebt" in named) == (model == "ebt")
     assert (tmp_path / "images" / f"v_turning_{model}.png").exists()
+    with Image.open(tmp_path / "images" / f"v_turning_{model}_energies.png") as heat:
+        assert heat.size == (8 * 7, 8 * 2)  # 9 frames: 8 to predict from, without the first
+    assert ("energy_random_auroc" in named) == (model == "ebt")
+
+
+def test_a_video_gain_pairs_seeds() -> None:
+    from video_results import figures
+
+    def row(seed: int, error: float) -> dict[str, Any]:
+        return {"seed": seed, "next_frame_error": error}
+
+    ours, theirs = [row(0, 0.5), row(1, 0.3)], [row(1, 0.2), row(2, 9.0)]
+    rows = {"turning_ebt": ours, "turning_transformer_pp": theirs}
+    named = {name: measured for name, measured, _ in figures(rows)}
+    assert named["turning_ebt_minus_tpp"].value == pytest.approx(0.1)

@@ -160,9 +160,33 @@ def test_compare(run, ebt):
         against = row["psnr"]["value"] - found["runs"][0]["rows"][0]["psnr"]["value"]
         assert row["psnr_difference"]["value"] == pytest.approx(against, abs=1e-4)
         assert one["images_seen"] == 40
-    assert found["notes"] == []
+    assert found["equal_data"]["at"] == 40
     assert "against first" in cli("compare", run("regression"), run("ebt"), "--limit", 4).out
     assert "compare runs of one kind" in refused("compare", run("ebt"), ebt)
+
+
+def test_compare_at_equal_cost(run):
+    """At equal data what was measured, signs turned for verdicts; FLOPs have none in common."""
+    plain, ebt = str(run("regression")), str(run("ebt"))
+    found = ok("compare", plain, ebt, "--limit", 8)
+    equal, row = found["equal_data"], found["runs"][1]["rows"][0]
+    assert (equal["from"], equal["at"]) == ("measured", 40)
+    assert equal["psnr"] == {one["run"]: one["rows"][0]["psnr"]["value"] for one in found["runs"]}
+    assert equal["difference"] == {ebt: row["psnr_difference"]}
+    low, high = row["psnr_difference"]["low"], row["psnr_difference"]["high"]
+    told = "better" if low > 0 else "worse" if high < 0 else "no difference beyond the interval"
+    assert equal["verdict"] == {ebt: told}
+    assert row["verdict"] == told
+    assert found["equal_flops"] == {"at": None}
+    assert any("no FLOPs in common" in note for note in found["notes"])
+    assert found["equal_parameters"]["ratio"][ebt] == pytest.approx(
+        found["runs"][1]["parameters"] / found["runs"][0]["parameters"]
+    )
+    shown = cli("compare", plain, ebt, "--limit", 8).out
+    assert all(word in shown for word in ("equal", "FLOPs", "parameters", "×"))
+    other = ok("compare", plain, run("inpaint"), "--limit", 4)
+    assert not any(key in other for key in ("equal_data", "equal_flops", "equal_time"))
+    assert "nothing is said about equal data" in " ".join(other["notes"])
 
 
 # Denoise --------------------------------------------------------------------
@@ -325,6 +349,22 @@ def test_sample(name, run):
 def test_what_sample_refuses(words, said, run):
     names = {name: run(name) for name in ("ebt", "dit", "draws", "regression")}
     assert said in refused("sample", *(word.format(**names) for word in words))
+
+
+@pytest.mark.parametrize("name", ["draws", "draws_dit"])
+def test_sample_of_images_without_classes(name, tmp_path):
+    (tmp_path / "photos").mkdir()
+    for number in range(12):
+        picture(tmp_path / "photos" / f"{number}.png", seed=number)
+    recipe, settings = RUNS[name]
+    words = ["train", recipe, "--data", "photos", "--steps", 2, "--device", "cpu", "--out", "run"]
+    done = cli(*words, "--set", *SMALL, *settings, "training.batch_size=4")
+    assert done.code == 0, done.err
+    assert json.loads((tmp_path / "run" / "recipe.json").read_text())["inputs"]["classes"] == 0
+    found = ok("sample", "run", "--count", 2)
+    assert [one["class"] for one in found["images"]] == [None, None]
+    assert all(written(one).shape == (8, 8) for one in found["images"])
+    assert "the images have no classes" in refused("sample", "run", "--class", "3")
 
 
 def test_sample_as_a_process(run, tmp_path):

@@ -14,6 +14,7 @@ from argmind.config import override, part_config
 from argmind.nn.dimensions import Dimensions
 from argmind.objectives._field import FieldObjective
 from argmind.objectives.base import Objective
+from argmind.objectives.nearest import Nearest
 from argmind.predictors.base import Predictor
 from argmind.predictors.ebt import EBT
 from argmind.registry import find, names
@@ -23,6 +24,7 @@ from argmind.thinking.thinker import ThinkingConfig
 VOCABULARY, LENGTH, BATCH, STEPS = 7, 4, 3, 2
 CHANNELS, SIDE, CLASSES = 2, 8, 3
 CELLS, SYMBOLS, NUMBERS = 5, 3, 2
+CHUNK, ACTION, FRAMES, STATE, VIEW = 4, 2, 2, 3, 16
 
 #: What data of each domain says about itself.
 INPUTS: dict[str, dict[str, Any]] = {
@@ -35,7 +37,16 @@ INPUTS: dict[str, dict[str, Any]] = {
         "given_symbols": SYMBOLS + 1,
     },
     "numbers": {"tokens": CELLS, "places": (CELLS,), "numbers": NUMBERS, "given_numbers": 3},
+    "actions": {
+        "action_size": ACTION,
+        "chunk": CHUNK,
+        "frames": FRAMES,
+        "observations": {"state": (STATE,), "image": (3, VIEW, VIEW)},
+    },
 }
+
+#: Objectives for answers that have others between them.
+CONTINUOUS = (FieldObjective, Nearest)
 
 #: Parts of a model; each is tested inside a whole predictor.
 MODEL_KINDS = (
@@ -43,6 +54,7 @@ MODEL_KINDS = (
     "feedforward",
     "norm",
     "conditioning",
+    "observation",
     "space",
     "body",
     "head",
@@ -103,6 +115,13 @@ OPTIONS = (
     Case("predictor", "looped", ("pre_layers=1", "post_layers=2"), "symbols"),
     Case("predictor", "answer_diffusion", ("target=velocity", "sampler=heun"), "symbols"),
     Case("objective", "supervised", ("loss_on=last",), "symbols"),
+    Case("body", "policy", ("transformer.qkv_bias=false",), "actions"),
+    Case("head", "quadratic", ("reduction=mean",), "actions"),
+    Case("observation", "image", ("channels=[4,32]",), "actions"),
+    Case("rule", "energy_scaled", ("base.kind=momentum", "base.nesterov=true"), "actions"),
+    Case("rule", "langevin", ("anneal_steps=2", "base.kind=energy_scaled"), "actions"),
+    Case("space", "actions", ("normalise=false", "clip=0.5"), "actions"),
+    Case("predictor", "diffusion_policy", ("sampler=ddpm", "steps=7", "clip=null"), "actions"),
 )
 
 
@@ -120,13 +139,14 @@ def cases(*kinds: str, domain: str = "text") -> list[Case]:
 def domains(kind: str, name: str) -> set[str]:
     """Where a part can be used: by what it must know of the data, or whom it is made for."""
     part, everywhere = find(kind, name), set(INPUTS)
-    if kind == "conditioning":
-        return {"text"}
+    if kind in ("conditioning", "observation"):
+        return {"text"} if kind == "conditioning" else {"actions"}
     if kind == "body":
-        return {"text"} if part.reads == "positions" else everywhere - {"text"}
+        read = {"positions": {"text"}, "frames": {"actions"}}
+        return read.get(part.reads, everywhere - {"text", "actions"})
     if kind == "objective":
-        continuous = {"image", "numbers"} if issubclass(part, FieldObjective) else everywhere
-        return domains("predictor", _predictor_of(name)) & continuous
+        between = {"image", "numbers", "actions"} if issubclass(part, CONTINUOUS) else everywhere
+        return domains("predictor", _predictor_of(name)) & between
     if kind not in ("space", "predictor") or part is EBT:
         return everywhere
     wanted = inspect.signature(part.__init__).parameters
@@ -185,6 +205,9 @@ def predictor_config(case: Case) -> Any:
 def _energy_model(domain: str) -> Any:
     if domain == "text":
         return part_config("predictor", "ebt")
+    if domain == "actions":
+        space, body = part_config("space", "actions"), part_config("body", "policy", frame_layers=1)
+        return part_config("predictor", "ebt", space=space, body=body)
     if domain in ("symbols", "numbers"):
         space = part_config("space", "grid" if domain == "symbols" else "numbers")
     else:
@@ -193,7 +216,9 @@ def _energy_model(domain: str) -> Any:
 
 
 def usual_start(case: Case) -> Any:
-    """From a first guess where the space makes one, else from what is given."""
+    """From a first guess where the space makes one, else from what is given, or from noise."""
+    if case.domain == "actions":
+        return "noise"
     config = predictor_config(case)
     guesses = not issubclass(config.owner, EBT) or getattr(config.space, "guesses", True)
     return "amortised" if guesses else "given"
@@ -284,6 +309,15 @@ def problems(domain: str, batch: int = BATCH, seed: int = 1) -> dict[str, Tensor
         "places": torch.stack([place, place % 2], dim=-1),
         "difficulty": torch.zeros(batch),
     }
+
+
+def demonstrations(batch: int = BATCH, seed: int = 1) -> dict[str, Tensor]:
+    """A batch of observed frames, and the actions that followed."""
+    generator = torch.Generator().manual_seed(seed)
+    state = torch.randn((batch, FRAMES, STATE), generator=generator, dtype=torch.float64)
+    actions = torch.rand((batch, CHUNK, ACTION), generator=generator, dtype=torch.float64)
+    picture = torch.rand((batch, FRAMES, 3, VIEW, VIEW), generator=generator, dtype=torch.float64)
+    return {"state": state, "image": 2 * picture - 1, "actions": 2 * actions - 1}
 
 
 def candidates(model: EBT, batch: int, count: int, *places: int, seed: int = 2) -> Tensor:

@@ -46,6 +46,21 @@ def test_it_is_training_data():
     assert batch["clean"].max() == 1
 
 
+def test_some_labels_are_withheld_in_training_alone():
+    plain, held = data(), data(withheld_labels=0.25)
+    batch, told = held.batch(3, 400), plain.batch(3, 400)
+    withheld = batch["label"] == -1
+    assert withheld.double().mean().item() == pytest.approx(0.25, abs=0.07)
+    assert torch.equal(batch["label"][~withheld], told["label"][~withheld])
+    assert torch.equal(batch["clean"], told["clean"])
+    parts = [held.batch(first, 200)["label"] for first in (3, 203)]
+    assert torch.equal(torch.cat(parts), batch["label"])
+    shown = next(iter(held.evaluation(50)))["label"]
+    assert (shown >= 0).all()
+    with pytest.raises(ValueError, match="withheld_labels must lie"):
+        data(withheld_labels=1.5)
+
+
 def test_scaling_comes_back_exactly():
     every = np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16)
     assert (pixels_of(scaled(every)) == every).all()

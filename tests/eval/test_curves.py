@@ -23,27 +23,27 @@ def test_a_curve_joins_metrics_and_timing(tmp_path):
     ]
     timing = [{"step": 8, "elapsed_s": 4.0}, {"step": 16, "elapsed_s": 10.0}]
     write(tmp_path, metrics, [*timing, {"step": 20, "elapsed_s": 12.0}])
-    curve = read_curve(tmp_path, tokens_per_step=100, flops_per_step=1e6)
-    assert curve.nats.tolist() == [3.0, 2.0]
-    assert curve.tokens.tolist() == [1000, 2000]
+    curve = read_curve(tmp_path, "nats", data_per_step=100, flops_per_step=1e6)
+    assert curve.values.tolist() == [3.0, 2.0]
+    assert curve.data.tolist() == [1000, 2000]
     assert curve.flops.tolist() == [1e7, 2e7]
     assert curve.seconds.tolist() == [4.0 + 6.0 * 2 / 8, 12.0]
 
 
 def test_a_folder_without_files_has_an_empty_curve(tmp_path):
-    curve = read_curve(tmp_path, 1, 1)
-    assert len(curve.nats) == 0
-    assert largest_common([curve, curve], "tokens") is None
+    curve = read_curve(tmp_path, "nats", 1, 1)
+    assert len(curve.values) == 0
+    assert largest_common([curve, curve], "data") is None
 
 
 def curve(costs):
     steps = np.array(costs, float)
-    return HeldOutCurve(nats=5 - np.log(steps), tokens=steps, flops=steps, seconds=steps)
+    return HeldOutCurve(values=5 - np.log(steps), data=steps, flops=steps, seconds=steps)
 
 
 def test_between_points_it_is_linear_in_the_logarithm():
-    assert curve([10, 1000]).at("tokens", 100) == pytest.approx(5 - math.log(100))
-    assert curve([10, 1000]).at("tokens", 10) == pytest.approx(5 - math.log(10))
+    assert curve([10, 1000]).at("data", 100) == pytest.approx(5 - math.log(100))
+    assert curve([10, 1000]).at("data", 10) == pytest.approx(5 - math.log(10))
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,6 @@ def test_largest_common_cost(first, second, place):
 
 def test_unknown_seconds_are_not_common():
     known = curve([10, 20])
-    unknown = HeldOutCurve(known.nats, known.tokens, known.flops, known.seconds * math.nan)
+    unknown = HeldOutCurve(known.values, known.data, known.flops, known.seconds * math.nan)
     assert largest_common([known, unknown], "seconds") is None
-    assert largest_common([known, unknown], "tokens") == 20
+    assert largest_common([known, unknown], "data") == 20

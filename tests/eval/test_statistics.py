@@ -20,6 +20,7 @@ from argmind.eval.statistics import (
     over_seeds,
     perplexity,
     ranks,
+    share,
     spearman,
     verdict,
 )
@@ -227,3 +228,18 @@ def test_an_interval_in_another_unit():
 )
 def test_verdict(interval, reference, words):
     assert verdict(interval, reference) == words
+
+
+def test_the_score_interval_of_a_share_solves_its_equation():
+    """Its ends are the p that a share of k in n is just 1.96 standard errors from."""
+    for good, count in ((0, 50), (7, 50), (50, 50), (1, 3)):
+        found = share(np.arange(count) < good)
+        assert found.value == good / count
+        assert 0 <= found.low <= found.value <= found.high <= 1
+        for end in (found.low, found.high):
+            if end not in (0.0, 1.0) and end != found.value:
+                error = math.sqrt(end * (1 - end) / count)
+                assert abs(found.value - end) == pytest.approx(1.959964 * error, rel=1e-9)
+        assert found.high - found.low > 0.05
+    with pytest.raises(ValueError, match="no entries"):
+        share([])

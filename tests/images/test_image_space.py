@@ -135,7 +135,6 @@ def test_a_candidate_outside_the_box_is_called_back() -> None:
     ("space", "thinking", "inputs", "complaint"),
     [
         ({"patch": 3}, {}, {}, "patches of 3: set predictor.space.patch to one of 1, 2, 4"),
-        ({"tell_label": True}, {}, {"classes": 0}, "the data has no classes"),
         ({}, {"start": "amortised"}, {}, "makes no first guess"),
     ],
 )

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from argmind.quickstart.image import ImageSizes
+from argmind.quickstart.policy import PolicySizes
 from argmind.quickstart.reasoning import ReasoningSizes
 from argmind.quickstart.text import TextSizes
 from argmind.quickstart.video import VideoSizes
@@ -39,21 +40,31 @@ TINY_PUZZLES = ReasoningSizes(
     num_heads=2,
     hidden_dim=16,
 )
+TINY_ACTIONS = PolicySizes(
+    demonstrations=8,
+    batch_size=8,
+    num_layers=1,
+    num_heads=2,
+    hidden_dim=16,
+    episodes=(4, 4),
+)
 
 _PROGRAM = """
 import sys
 from pathlib import Path
 from argmind.quickstart import tour
 from argmind.quickstart.image import ImageDomain
+from argmind.quickstart.policy import PolicyDomain
 from argmind.quickstart.reasoning import ReasoningDomain
 from argmind.quickstart.video import VideoDomain
-from quickstart_tiny import TINY_CLIPS, TINY_IMAGES, TINY_PUZZLES
+from quickstart_tiny import TINY_ACTIONS, TINY_CLIPS, TINY_IMAGES, TINY_PUZZLES
 
 tour.LEAST_MINUTES = 0.01
 domains = {
     "image": ImageDomain(TINY_IMAGES),
     "video": VideoDomain(TINY_CLIPS),
     "reasoning": ReasoningDomain(TINY_PUZZLES),
+    "policy": PolicyDomain(TINY_ACTIONS),
 }
 tour.tour(domains[sys.argv[1]], minutes=0.02, out=Path(sys.argv[2]), seed=0)
 """

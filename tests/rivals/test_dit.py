@@ -278,8 +278,13 @@ def test_bad_settings_are_refused(options: dict[str, Any], message: str) -> None
 def test_images_that_do_not_divide_are_refused() -> None:
     with pytest.raises(UserError, match="one of 1, 2, 5, 10"):
         build("dit", inputs={"channels": 1, "image_size": 10, "classes": 0}, patch=4)
+
+
+def test_guidance_needs_classes() -> None:
+    inputs = {"channels": 1, "image_size": 8, "classes": 0}
     with pytest.raises(UserError, match="no classes"):
-        build("dit", inputs={"channels": 1, "image_size": 8, "classes": 0}, tell_label=True)
+        build("dit", inputs=inputs, tell_label=True, guidance=2.0)
+    assert build("dit", inputs=inputs, tell_label=True).label is None
 
 
 def test_cost_grows_with_passes() -> None:

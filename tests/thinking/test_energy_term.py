@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from argmind.config import part_config
 from argmind.nn.transformer import TransformerConfig
+from argmind.objectives.lesson import Found, perturbed
 from argmind.thinking.thinker import ThinkingConfig
 
 
@@ -68,19 +69,17 @@ def test_the_loss_is_a_constant_of_the_term():
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_noisy_starts_move_their_share_of_starts(share):
-    one = objective(noisy_starts=share)
     start = torch.zeros(2, 1, 400, 8, dtype=torch.float64)
-    moved = (one._perturbed(start, generator()) != 0).any(-1).double().mean()
+    moved = (perturbed(start, share, 0.5, 1, generator()) != 0).any(-1).double().mean()
     assert moved.item() == share
 
 
 def test_a_share_of_starts_is_moved_by_the_start_noise():
-    one = objective(noisy_starts=0.25)
     start = torch.zeros(4, 1, 1000, 8, dtype=torch.float64)
-    perturbed = one._perturbed(start, generator())
-    moved = (perturbed != 0).any(-1)
+    made = perturbed(start, 0.25, 0.5, 1, generator())
+    moved = (made != 0).any(-1)
     assert moved.double().mean().item() == pytest.approx(0.25, abs=0.03)
-    assert perturbed[moved].std().item() == pytest.approx(0.5, rel=0.05)
+    assert made[moved].std().item() == pytest.approx(0.5, rel=0.05)
 
 
 def test_the_start_is_judged_without_the_noise():
@@ -89,6 +88,23 @@ def test_the_start_is_judged_without_the_noise():
     first = [one(batch(), generator()).metrics for one in (clean, noisy)]
     assert first[0]["nats_start"] == first[1]["nats_start"]
     assert first[0]["nats"] != first[1]["nats"]
+
+
+def test_a_relative_error_of_foretelling_is_free_of_scale():
+    """What energies are told does not depend on how large losses are; it is in their unit."""
+    loss = torch.tensor([[0.5, 2.0, 3.5]], dtype=torch.float64)
+    energy = torch.tensor([[1.0, 9.0, 3.0]], dtype=torch.float64, requires_grad=True)
+    learnt = torch.tensor([[True, True, False]])
+    plain = Found(energy, loss, None, learnt).foretelling_error(relative=True)
+    u = 1.25  # the mean of what is learnt
+    by_hand = u * F.smooth_l1_loss(energy[0, :2] / u, loss[0, :2] / u)
+    assert plain.item() == pytest.approx(by_hand.item())
+    tiny = Found(1e-4 * energy, 1e-4 * loss, None, learnt).foretelling_error(relative=True)
+    assert tiny.item() == pytest.approx(1e-4 * plain.item())
+    absolute = Found(1e-4 * energy, 1e-4 * loss, None, learnt).foretelling_error()
+    assert absolute.item() < 1e-3 * tiny.item()
+    nothing = Found(energy, 0 * loss, None, learnt).foretelling_error(relative=True)
+    assert torch.autograd.grad(nothing, energy)[0].isfinite().all()
 
 
 @pytest.mark.parametrize("options", [{"energy_weight": -1.0}, {"noisy_starts": 1.5}])

@@ -113,6 +113,18 @@ def deep(steps: int = 3, **options):
     return part_config("objective", "deep_supervision", **options).build(predictor).train()
 
 
+def test_a_trial_carries_nothing() -> None:
+    objective = deep(steps=3, explore=0.0)
+    generator = torch.Generator().manual_seed(0)
+    objective.trial(batch(), generator)
+    assert not objective.runtime_state()
+    objective(batch(), generator)
+    carried = {name: x.clone() for name, x in objective.runtime_state().items()}
+    objective.trial(batch(seed=1), generator)
+    for name, x in objective.runtime_state().items():
+        assert torch.equal(x, carried[name])
+
+
 def test_problems_stay_until_they_are_halted() -> None:
     objective = deep(steps=3, explore=0.0)
     first, generator = batch(seed=0), torch.Generator().manual_seed(0)

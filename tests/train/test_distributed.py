@@ -46,7 +46,9 @@ def two(tmp_path_factory) -> tuple[Path, str]:
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
     found = CheckpointStore(run / "checkpoints").latest()
-    return {**found.tensors("model"), **found.tensors("optimizer")}
+    average = found.tensors("ema") if found.has("ema") else {}
+    named = {f"ema/{name}": tensor for name, tensor in average.items()}
+    return {**found.tensors("model"), **found.tensors("optimizer"), **named}
 
 
 def lines(run: Path) -> list[dict]:

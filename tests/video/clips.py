@@ -27,13 +27,27 @@ OBJECTIVES = {
 }
 
 
-def build(name: str, actions: int = ACTIONS, start: Any = "amortised", **options: Any) -> Predictor:
-    """A predictor with no weight left at zero."""
+def build(
+    name: str,
+    actions: int = ACTIONS,
+    start: Any = "amortised",
+    *,
+    shared: bool = True,
+    level: bool = True,
+    **options: Any,
+) -> Predictor:
+    """A predictor with no weight left at zero.
+
+    ``shared``: start and head read hidden states alike, frames and changes are embedded alike.
+    """
     inputs = {"image_size": SIDE, "channels": CHANNELS, "frames": FRAMES, "actions": actions}
     if name == "ebt":
-        head = part_config("head", "quadratic", reduction="mean")
-        body = part_config("body", "two_stream", transformer=TINY, head=head)
-        space = part_config("space", "frames", guesses=start == "amortised", **options)
+        guesses = start == "amortised"
+        readout = "space" if shared and guesses else "own"
+        head = part_config("head", "quadratic", reduction="mean", readout=readout)
+        body = part_config("body", "two_stream", transformer=TINY, head=head, level=level)
+        options = {"candidate_embedding": "context" if shared else "own", **options}
+        space = part_config("space", "frames", guesses=guesses, **options)
         config = part_config("predictor", "ebt", space=space, body=body)
     else:
         config = part_config("predictor", name, transformer=TINY, **options)
@@ -48,7 +62,9 @@ def build(name: str, actions: int = ACTIONS, start: Any = "amortised", **options
 
 def build_objective(name: str, **options: Any) -> Objective[Any]:
     start = "noise" if name in ("score", "equilibrium") else "amortised"
-    model = build(OBJECTIVES[name], start=start)
+    teaches = name == "thinking"  # what no other objective does
+    model = build(OBJECTIVES[name], start=start, level=teaches)
+    options = {**({"energy_weight": 0.5, "start_weight": 1.0} if teaches else {}), **options}
     return part_config("objective", name, **options).build(model)
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
 from argmind.config import part_config
+from argmind.energy.level import Level
 from argmind.errors import UserError
 from argmind.nn.frames import FrameEmbedding, FrameReadout
 from argmind.predictors.ebt import EBT
 from argmind.predictors.frame_diffusion import FrameDiffusion
 from argmind.thinking.budget import Budget
+from argmind.thinking.thinker import ThinkingConfig
 from conformance.second_order import check_energy, check_training_through_thinking
 from conformance.test_flops import counted
 from video.clips import (
@@ -21,6 +25,7 @@ from video.clips import (
     MODELS,
     OBJECTIVES,
     SIDE,
+    TINY,
     build,
     build_objective,
     clips,
@@ -110,8 +115,9 @@ def test_a_model_that_is_told_actions_asks_for_them(name: str) -> None:
     )
 
 
-def test_energies_are_twice_differentiable_and_thinking_is_trained_through() -> None:
-    model = build("ebt")
+@pytest.mark.parametrize("shared", [True, False])
+def test_energies_are_twice_differentiable_and_thinking_is_trained_through(shared: bool) -> None:
+    model = build("ebt", shared=shared, level=shared)
     assert isinstance(model, EBT)
     check_energy(model, {name: x[:1, :3] for name, x in clips().items()})
     check_training_through_thinking(model, {name: x[:2, :3] for name, x in clips().items()})
@@ -119,7 +125,7 @@ def test_energies_are_twice_differentiable_and_thinking_is_trained_through() -> 
 
 def test_an_energy_is_half_the_mean_squared_error_it_foresees_and_a_step_goes_there() -> None:
     """With the quadratic head reading zeros: ``½ mean y²`` of a change y, a step of 1 to none."""
-    model = build("ebt")
+    model = build("ebt", shared=False, level=False)
     assert isinstance(model, EBT)
     torch.nn.init.zeros_(model.body.head.readout.weight)  # type: ignore[union-attr]
     problem, target = model.task(clips())
@@ -129,6 +135,69 @@ def test_an_energy_is_half_the_mean_squared_error_it_foresees_and_a_step_goes_th
     torch.testing.assert_close(slope.energy[:, 0], want)
     moved = landscape.move(target[:, None], slope.point, slope.gradient)
     torch.testing.assert_close(moved, torch.zeros_like(moved), rtol=0, atol=1e-12)
+
+
+def test_a_shared_readout_reads_candidates_as_it_reads_the_context() -> None:
+    """``E = ½ mean (y − guess(h))²``: where candidates' hidden states are the context's, 0."""
+    model = build("ebt", level=False)
+    assert isinstance(model, EBT)
+    problem, target = model.task(clips())
+    state = model.encode(problem)
+    hidden = model.body.hidden(state)
+    assert hidden is not None
+    guess = model.space.amortised(hidden)
+    embedding = model.space.embed(guess[:, None])
+    head: Any = model.body.head
+    assert head.score(hidden[:, None], embedding).abs().max() < 1e-20
+    other = head.score(hidden[:, None], model.space.embed(target[:, None]))
+    want = 0.5 * (target - guess).square().flatten(2).mean(2)
+    torch.testing.assert_close(other[:, 0], want)
+
+
+def test_a_readout_can_be_shared_only_where_there_is_one() -> None:
+    head = part_config("head", "quadratic", readout="space")
+    body = part_config("body", "two_stream", transformer=TINY, head=head)
+    space = part_config("space", "frames", guesses=False)
+    config = part_config("predictor", "ebt", space=space, body=body)
+    inputs = {"image_size": SIDE, "channels": CHANNELS, "frames": LENGTH + 1}
+    with pytest.raises(UserError, match="space 'frames' as it is set up has none"):
+        config.build(ThinkingConfig(start="zeros"), **inputs)
+
+
+def test_thinking_does_not_feel_the_level() -> None:
+    """It adds to energies what the context alone says, the same for every candidate."""
+    model = build("ebt")
+    assert isinstance(model, EBT)
+    problem, _ = model.task(clips())
+    y = torch.randn(BATCH, 2, LENGTH, CHANNELS, SIDE, SIDE, generator=seeded(), dtype=torch.double)
+    landscape = model.landscape(problem)
+    with_level = landscape.slope(y, 0, graph=False)
+    body: Any = model.body
+    level, body.level = body.level, None
+    without = landscape.slope(y, 0, graph=False)
+    torch.testing.assert_close(with_level.gradient, without.gradient)
+    hidden = model.body.hidden(landscape.state)
+    assert isinstance(level, Level)
+    assert hidden is not None
+    more = level(hidden)
+    assert (more > 0).all()
+    torch.testing.assert_close(with_level.energy, without.energy + more[:, None])
+
+
+def test_a_part_of_the_predictions_has_the_energies_it_has_among_all() -> None:
+    model = build("ebt")
+    problem, target = model.task(clips())
+    landscape = model.landscape(problem)  # type: ignore[attr-defined]
+    y, active = target[:, None], torch.zeros(BATCH, LENGTH, dtype=torch.bool)
+    active[0], active[2, -1] = True, True
+    whole = landscape.slope(y, 0, graph=False).energy
+    narrower = landscape.narrow(active)
+    assert narrower is not None
+    fewer, chosen = narrower
+    torch.testing.assert_close(
+        fewer.slope(chosen.take(y), 0, graph=False).energy, chosen.take(whole)
+    )
+    assert len(chosen.take(whole)) == 2
 
 
 def test_a_head_that_knows_the_frame_makes_it(monkeypatch: pytest.MonkeyPatch) -> None:

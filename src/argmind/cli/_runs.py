@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from argmind.reasoning.run import ReasoningRun
     from argmind.runs import LoadedRun
     from argmind.text.run import TextRun
+    from argmind.video.run import VideoRun
 
 R = TypeVar("R")
 
@@ -81,14 +82,16 @@ def open_any_run(run: str, args: argparse.Namespace) -> TextRun | ImageRun | Rea
     """
     from argmind.api import load
     from argmind.image.run import ImageRun
+    from argmind.policy.policy import Policy
     from argmind.reasoning.run import ReasoningRun
     from argmind.text.run import TextRun
 
     opened = load(run, which=args.which, device=args.device)
     if not isinstance(opened, (TextRun, ImageRun, ReasoningRun)):
+        hint = " `argmind rollout` lets it act." if isinstance(opened, Policy) else ""
         raise UserError(
             f"{run} is a run on {_kind(opened)}; this is for runs on text, images or reasoning "
-            "problems."
+            f"problems.{hint}"
         )
     for note in opened.run.notes:
         args.screen.note(note)
@@ -160,6 +163,26 @@ def open_reasoning_run(run: str, args: argparse.Namespace) -> ReasoningRun:
     )
 
 
+def open_video_run(run: str, args: argparse.Namespace) -> VideoRun:
+    """A run on clips with the checkpoint and on the device that the options name.
+
+    Raises:
+        UserError: it is a run on something else.
+    """
+    from argmind.api import load
+    from argmind.video.run import VideoRun
+
+    opened = load(run, which=args.which, device=args.device)
+    if not isinstance(opened, VideoRun):
+        raise UserError(
+            f"{run} is a run on {_kind(opened.run)}, which knows no clips: train a recipe such as "
+            "video_ebt."
+        )
+    for note in opened.run.notes:
+        args.screen.note(note)
+    return opened
+
+
 def _only(wanted: type[R], opened: TextRun | ImageRun | ReasoningRun, run: str, why: str) -> R:
     """The opened run, if it is of the wanted kind; ``why`` tells what another kind cannot do."""
     if not isinstance(opened, wanted):
@@ -167,8 +190,10 @@ def _only(wanted: type[R], opened: TextRun | ImageRun | ReasoningRun, run: str, 
     return opened
 
 
-def _kind(run: LoadedRun) -> str:
-    return run.recipe.data.part_name
+def _kind(run: Any) -> str:
+    """What a run was trained on, whether it was opened for a use or not."""
+    loaded: LoadedRun = getattr(run, "run", run)
+    return loaded.recipe.data.part_name
 
 
 @dataclass(frozen=True)

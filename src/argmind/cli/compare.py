@@ -22,12 +22,10 @@ from argmind.errors import UserError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from argmind.cli._comparison import Contender
-    from argmind.eval.curves import Axis
+    from argmind.cli._comparison import Contender, Measure
+    from argmind.eval.budgets import Measured
     from argmind.text.run import TextRun
     from argmind.thinking.budget import Budget
-
-_AXES: dict[Axis, str] = {"tokens": "data", "flops": "FLOPs", "seconds": "time"}
 
 
 def add(parsers: Parsers) -> None:
@@ -64,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
             "compare runs of one kind."
         )
     if images:
-        from argmind.cli._image_eval import show_comparison
+        from argmind.cli._image_compare import show_comparison
 
         show_comparison(images, budgets, args)
     else:
@@ -80,16 +78,33 @@ def _show_comparison(
     same_samples = one_tokenizer and len({one.context_tokens for one in opened}) == 1
     texts = _texts(opened, same_samples, args)
 
-    from argmind.cli._comparison import contender
+    from argmind.cli._comparison import Measure
     from argmind.cli._measure import measured, say_diverged
 
+    nats = Measure(
+        key="nats_per_token",
+        unit="nats/token",
+        logged="nats",
+        value=lambda row: row.loss,
+        minus=lambda row, other: row.minus(other),
+    )
     runs: list[Contender] = []
     for one, text, asked in zip(opened, texts, budgets, strict=True):
         rows = measured(one, text, asked, args)
         say_diverged(rows, args)
-        runs.append(contender(one, rows))
-    plain = _plain(runs, texts, one_tokenizer, same_samples)
-    args.screen.result(plain, lambda out: _show(plain, runs, one_tokenizer, out))
+        runs.append(_contender(one, rows, nats))
+    plain = _plain(runs, texts, nats, one_tokenizer, same_samples)
+    args.screen.result(plain, lambda out: _show(plain, runs, nats, one_tokenizer, out))
+
+
+def _contender(one: TextRun, rows: Sequence[Measured], nats: Measure) -> Contender:
+    import torch
+
+    from argmind.cli._comparison import contender
+
+    batch_size = one.run.recipe.training.batch_size
+    blank = {"tokens": torch.zeros(batch_size, one.context_tokens + 1, dtype=torch.long)}
+    return contender(one.run, rows, nats, blank, batch_size * one.context_tokens)
 
 
 def _texts(
@@ -102,39 +117,55 @@ def _texts(
 
 
 def _plain(
-    runs: Sequence[Contender], texts: Sequence[HeldOut], one_tokenizer: bool, same_samples: bool
+    runs: Sequence[Contender],
+    texts: Sequence[HeldOut],
+    nats: Measure,
+    one_tokenizer: bool,
+    same_samples: bool,
 ) -> dict[str, Any]:
-    from argmind.cli._comparison import at_equal, parameter_ratios
+    from argmind.cli._comparison import at_equal_costs, parameter_ratios
 
     plain: dict[str, Any] = {
         "reference": runs[0].name,
         "data": [text.name for text in texts],
         "sequences": [text.sequences for text in texts],
         "comparable": "nats per token" if one_tokenizer else "bits per byte",
-        "runs": [one.plain(runs[0] if same_samples else None) for one in runs],
+        "runs": [_plain_run(one, runs[0] if same_samples else None, nats) for one in runs],
         "equal_parameters": {"ratio": parameter_ratios(runs)},
     }
-    same_data = len({one.run.run.data_fingerprint for one in runs}) == 1
+    same_data = len({one.run.data_fingerprint for one in runs}) == 1
     if same_samples and same_data:
-        plain |= {f"equal_{name.lower()}": at_equal(axis, runs) for axis, name in _AXES.items()}
-    plain["notes"] = _notes(plain, runs, one_tokenizer, same_samples, same_data)
+        plain |= at_equal_costs(nats, runs)
+    plain["notes"] = _notes(plain, one_tokenizer, same_samples, same_data)
     return plain
 
 
-def _notes(
-    plain: dict[str, Any],
-    runs: Sequence[Contender],
-    one_tokenizer: bool,
-    same_samples: bool,
-    same_data: bool,
-) -> list[str]:
-    from argmind.cli._comparison import EQUAL_PARAMETERS
+def _plain_run(one: Contender, reference: Contender | None, nats: Measure) -> dict[str, Any]:
+    """Differences from ``reference`` if it was measured on the same samples."""
+    from argmind.cli._measure import plain_row
 
-    notes = [
-        f"{name} has {ratio:.2f} times the parameters of {runs[0].name}: not equal."
-        for name, ratio in plain["equal_parameters"]["ratio"].items()
-        if abs(ratio - 1) > EQUAL_PARAMETERS
-    ]
+    rows = [plain_row(row) for row in one.rows]  # type: ignore[arg-type]
+    if reference is not None:
+        for plain, row in zip(rows, one.rows, strict=True):
+            if row is not reference.trained:
+                plain["difference"], plain["verdict"] = nats.against(row, reference.trained)
+    return {
+        "run": one.name,
+        "step": one.run.step,
+        "parameters": one.run.parameters,
+        "tokens": one.costs["data"],
+        "training_flops": one.costs["flops"],
+        "training_seconds": one.costs["seconds"],
+        "rows": rows,
+    }
+
+
+def _notes(
+    plain: dict[str, Any], one_tokenizer: bool, same_samples: bool, same_data: bool
+) -> list[str]:
+    from argmind.cli._comparison import notes_on_curves, notes_on_parameters
+
+    notes = notes_on_parameters(plain)
     if not one_tokenizer:
         notes.append(
             "the runs have different tokenizers, so nats per token mean different things: only "
@@ -151,43 +182,34 @@ def _notes(
             "is said about equal data, FLOPs or time, and what one held out another may have seen."
         )
     else:
-        notes += _notes_on_curves(plain)
+        notes += notes_on_curves(plain)
     return notes
 
 
-def _notes_on_curves(plain: dict[str, Any]) -> list[str]:
-    found = {name: plain[f"equal_{name.lower()}"] for name in _AXES.values()}
-    notes = [
-        f"the held-out curves of these runs have no {name} in common: train the cheaper run for "
-        "longer, or evaluate the other one more often (training.eval_every)."
-        for name, equal in found.items()
-        if equal["at"] is None
-    ]
-    if any(equal.get("from") == "training curves" for equal in found.values()):
-        notes.append(
-            "figures from training curves were taken along the way: a run planned to end there, "
-            "with its learning rate brought down, would have done better."
-        )
-    return notes
-
-
-def _show(plain: dict[str, Any], runs: Sequence[Contender], nats: bool, out: Console) -> None:
+def _show(
+    plain: dict[str, Any], runs: Sequence[Contender], nats: Measure, comparable: bool, out: Console
+) -> None:
+    from argmind.cli._comparison import equal_table
     from argmind.cli._measure import budget_table
 
     out.print(_costs(plain))
-    labelled = [(one.name, row) for one in runs for row in one.rows]
+    labelled: list[Any] = [(one.name, row) for one in runs for row in one.rows]
     where = ", ".join(dict.fromkeys(plain["data"]))
-    out.print(budget_table(labelled, f"on {where}, {max(plain['sequences'])} sequences", nats))
+    title = f"on {where}, {max(plain['sequences'])} sequences"
+    out.print(budget_table(labelled, title, comparable))
     if any("difference" in row for one in plain["runs"] for row in one["rows"]):
         out.print(_differences(plain))
     if "equal_data" in plain:
-        out.print(_equal(plain))
+        out.print(equal_table(plain, nats))
     for note in plain["notes"]:
         out.print(f"note: {note}", style="yellow")
 
 
 def _costs(plain: dict[str, Any]) -> Any:
-    table = _table("what each run cost", "run", "step", "parameters", "tokens", "FLOPs", "seconds")
+    from argmind.cli._comparison import plain_table
+
+    heads = ("run", "step", "parameters", "tokens", "FLOPs", "seconds")
+    table = plain_table("what each run cost", *heads)
     for one in plain["runs"]:
         figures = (one["tokens"], one["training_flops"], one["training_seconds"])
         table.add_row(
@@ -200,53 +222,13 @@ def _costs(plain: dict[str, Any]) -> Any:
 
 
 def _differences(plain: dict[str, Any]) -> Any:
+    from argmind.cli._comparison import plain_table, told_difference
+
     title = f"nats/token minus those of {plain['reference']} as trained, same samples"
-    table = _table(title, "run", "steps", "cand.", "difference", "verdict")
+    table = plain_table(title, "run", "steps", "cand.", "difference", "verdict")
     for one in plain["runs"]:
         for row in (row for row in one["rows"] if "difference" in row):
-            difference = _difference(row["difference"])
+            difference = told_difference(row["difference"])
             asked = str(row["steps"]), str(row["candidates"])
             table.add_row(one["run"], *asked, difference, row["verdict"])
-    return table
-
-
-def _equal(plain: dict[str, Any]) -> Any:
-    title = f"held-out nats/token at equal cost, as trained; {plain['reference']} first"
-    table = _table(title, "equal", "at", "run", "nats/token", "difference", "verdict", "from")
-    for name in _AXES.values():
-        found = plain[f"equal_{name.lower()}"]
-        if found["at"] is None:
-            table.add_row(name, "–")
-            continue
-        for label, nats in found["nats_per_token"].items():
-            against = found["difference"].get(label)
-            table.add_row(
-                name,
-                f"{found['at']:.4g}",
-                label,
-                f"{nats:.4f}",
-                _difference(against) if against else "",
-                found["verdict"].get(label, ""),
-                found["from"],
-            )
-    for label, ratio in plain["equal_parameters"]["ratio"].items():
-        table.add_row("parameters", f"× {ratio:.3f}", label, "", "", "", "")
-    return table
-
-
-def _difference(plain: dict[str, float | None]) -> str:
-    text = f"{plain['value']:+.4f}"
-    if plain["low"] is None:
-        return text
-    return f"{text}\n{plain['low']:+.3f} … {plain['high']:+.3f}"
-
-
-def _table(title: str, *heads: str) -> Any:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    for head in heads:
-        words = head in ("run", "verdict", "equal", "from")
-        table.add_column(head, justify="left" if words else "right")
     return table

@@ -19,6 +19,7 @@ def add(parsers: Parsers) -> None:
         "argmind quickstart",
         "argmind quickstart --domain image",
         "argmind quickstart --domain reasoning",
+        "argmind quickstart --domain policy",
         "argmind quickstart --minutes 2 --out runs/first --seed 1",
     )
     parser.add_argument(
@@ -28,7 +29,7 @@ def add(parsers: Parsers) -> None:
         "--minutes",
         type=float,
         metavar="X",
-        help="at most this long; text and reasoning 6, others 5",
+        help="at most this long; text, reasoning and policy 6, others 5",
     )
     parser.add_argument(
         "--out", metavar="RUN", help="run folder; without it, the next free runs/quickstart-N"

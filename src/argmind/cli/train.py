@@ -31,7 +31,7 @@ _SETTINGS = {
 }
 
 #: What a model predicts, by kind of data.
-_UNITS = {"text": "tokens", "images": "images"}
+_UNITS = {"text": "tokens", "images": "images", "clips": "frames"}
 
 _DENOISED = (
     "argmind eval {run} --steps 1 2 4",
@@ -47,6 +47,7 @@ _NEXT = {
     "images denoise": _DENOISED,
     "images inpaint": _DENOISED,
     "images generate": ("argmind sample {run} --count 8 --trace steps.png",),
+    "clips": ("argmind imagine {run} --held-out 4 --frames 20",),
     "reasoning": ("argmind eval {run} --thinking --html thinking.html",),
 }
 

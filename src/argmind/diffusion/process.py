@@ -28,6 +28,9 @@ class Scales(NamedTuple):
 class Process(nn.Module):
     """A noising process; times are numbers whose meaning is its own."""
 
+    #: What networks are trained to say.
+    tells: Target
+
     def scales(self, time: Tensor, like: Tensor) -> Scales:
         """``a_t`` and ``s_t`` (B, 1, …) for times (B,)."""
         raise NotImplementedError
@@ -72,6 +75,8 @@ class VariancePreserving(Process):
     ``linear``: β from 1e-4 to 0.02 (DDPM, DiT); ``cosine``: ``squaredcos_cap_v2`` of diffusers.
     Source: Ho et al. 2020 (DDPM); Nichol & Dhariwal 2021 (cosine).
     """
+
+    tells = "epsilon"
 
     data_share: Tensor  # (T + 1,) float64: a² at times −1 … T−1
 
@@ -130,6 +135,8 @@ class Flow(Process):
     Source: Lipman et al. 2023 (flow matching), Liu et al. 2023 (rectified flow); for diffusion
     transformers Ma et al. 2024 (SiT).
     """
+
+    tells = "velocity"
 
     def scales(self, time: Tensor, like: Tensor) -> Scales:
         """``1 − t`` and ``t``."""

@@ -36,6 +36,8 @@ class EnergyModel(nn.Module, Part):
 
     #: What a space must read problems as: a prediction for every position, or one answer each.
     reads: ClassVar[Reading] = "positions"
+    #: Does its head read hidden states as the space does?
+    shares_readout: bool = False
 
     def encode(self, context: Any, first: Tensor | None = None, after: Tensor | None = None) -> Any:
         """Everything about the context that candidates need.
@@ -89,6 +91,10 @@ class EnergyModel(nn.Module, Part):
     def energy(self, state: Any, embedding: Embedding, step: Step) -> Tensor:
         """Energies (B, N, *P)."""
         raise NotImplementedError
+
+    def level_to_learn(self, state: Any) -> Tensor | None:  # noqa: ARG002
+        """What of energies the context alone decides (B, *P), the context a constant; None: 0."""
+        return None
 
     def encode_flops(self, length: int, steps: float) -> float:
         """FLOPs of encoding one context of this length for ``steps`` energy evaluations."""

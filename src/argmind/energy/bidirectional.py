@@ -62,6 +62,7 @@ class Bidirectional(EnergyModel):
         told = landscapes if config.landscapes == "told" else 0
         self.steps = nn.Embedding(told, dim) if told else None
         self.head = config.head.build(dim, pair_dim or dim)
+        self.shares_readout = self.head.shares_readout
 
     def encode(
         self, context: Whole, first: Tensor | None = None, after: Tensor | None = None
@@ -104,7 +105,7 @@ class Bidirectional(EnergyModel):
         if state.problem.rows is not None:
             x = x + state.problem.rows[:, None]
         hidden = self.transformer.under(x, _told(state, step))
-        return self.head(hidden, embedding.pair).mean(-1)
+        return self.head.score(hidden, embedding).mean(-1)
 
     def encode_flops(self, length: int, steps: float) -> float:  # noqa: ARG002
         """The modulations of every landscape, and the pass over what is given, if it is wanted."""

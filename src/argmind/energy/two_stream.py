@@ -14,6 +14,8 @@ from torch import Tensor
 
 from argmind.config import PartConfig, part
 from argmind.energy.base import EnergyModel
+from argmind.energy.level import Level
+from argmind.errors import UserError
 from argmind.kernels.attention.problem import Limits
 from argmind.nn.conditioning.base import Step
 from argmind.nn.context import ContextState, ContextStream
@@ -37,6 +39,9 @@ class TwoStream(EnergyModel):
         transformer: TransformerConfig = field(default_factory=TransformerConfig)
         conditioning: PartConfig = part("conditioning", "candidate")
         head: PartConfig = part("head", "bilinear")
+        #: Add a reading of the context alone, the loss that no candidate can be without? It is
+        #: what energies are then taught to foretell losses by (objective.energy_weight).
+        level: bool = False
 
     def __init__(
         self, config: Config, landscapes: int, amortised: bool, pair_dim: int | None = None
@@ -44,8 +49,15 @@ class TwoStream(EnergyModel):
         super().__init__()
         dims = config.transformer
         conditioning = config.conditioning.build(dims.hidden_dim, dims.num_layers, landscapes)
-        self.stream = ContextStream(dims, conditioning, output=amortised)
+        self.stream = ContextStream(dims, conditioning, output=amortised or config.level)
+        if config.level and conditioning.encode_per_step:
+            raise UserError(
+                "body.level reads the context's output, which this conditioning makes anew for "
+                "every step: choose conditioning candidate or none."
+            )
+        self.level = Level(dims.hidden_dim) if config.level else None
         self.head = config.head.build(dims.hidden_dim, pair_dim or dims.hidden_dim)
+        self.shares_readout = self.head.shares_readout
         if conditioning.zero_head:
             self.head.zero()
 
@@ -99,7 +111,17 @@ class TwoStream(EnergyModel):
         final = stream.conditioning.final(step)
         if final is not None:
             hidden = hidden * (1 + final[1]) + final[0]
-        return self.head(hidden.view(batch, count, asked, dim), embedding.pair)
+        energy = self.head.score(hidden.view(batch, count, asked, dim), embedding)
+        return energy if self.level is None else energy + self.level(self._output(state))[:, None]
+
+    def level_to_learn(self, state: ContextState) -> Tensor | None:
+        """(B, P)."""
+        return None if self.level is None else self.level(self._output(state).detach())
+
+    def _output(self, state: ContextState) -> Tensor:
+        hidden = self.stream.hidden(state)
+        assert hidden is not None  # with a level the stream is built with its output
+        return hidden
 
     def encode_flops(self, length: int, steps: float) -> float:
         """One pass of the context stream; where it depends on the step, one per landscape.
@@ -109,6 +131,8 @@ class TwoStream(EnergyModel):
         stream = self.stream
         rows = length + stream.lead(0)
         first = context_flops(stream.transformer, rows, stream.output)
+        if self.level is not None:
+            first += length * linear_flops(self.level)
         if not stream.conditioning.encode_per_step:
             return first
         more = max(0, min(steps, stream.conditioning.landscapes) - 1)
@@ -127,6 +151,7 @@ class TwoStream(EnergyModel):
             return None
         rows = active.any(1).nonzero()[:, 0]
         columns = active[rows].int().argsort(dim=1, descending=True, stable=True)[:, :most]
+        columns = columns.sort(dim=1).values  # in their order, as the context's output is
         fewer = state.rows(rows) if len(rows) < len(active) else state
         return replace(fewer, after=fewer.after.gather(1, columns)), Rows(rows, columns)
 

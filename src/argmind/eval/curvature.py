@@ -53,7 +53,7 @@ def _taken(
 ) -> tuple[Tensor, Tensor]:
     """What one step takes away from candidates, with a graph that leads to them."""
     with torch.enable_grad():
-        y = y.detach().clone().requires_grad_()
+        y = predictor.space.begin(y).detach().clone().requires_grad_()
         slope = landscape.slope(y, step, graph=True)
         if isinstance(size, Tensor) and size.ndim:
             size = size.detach().reshape(size.shape + (1,) * (slope.point.ndim - size.ndim))

@@ -1,4 +1,4 @@
-"""Held-out loss along the training of a run, read back from its files."""
+"""What held-out data said along the training of a run, read back from its files."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-Axis = Literal["tokens", "flops", "seconds"]
+Axis = Literal["data", "flops", "seconds"]
 
 
 @dataclass(frozen=True)
 class HeldOutCurve:
-    """Held-out nats per token at growing cost: tokens seen, training FLOPs, training seconds."""
+    """A measure of held-out data at growing cost: data seen, training FLOPs, training seconds."""
 
-    nats: Array
-    tokens: Array
+    values: Array
+    data: Array
     flops: Array
     seconds: Array
 
@@ -30,21 +30,23 @@ class HeldOutCurve:
         return getattr(self, axis)
 
     def at(self, axis: Axis, cost: float) -> float:
-        """Nats at a cost between the first and the last point, linear in the logarithm of it."""
-        return float(np.interp(math.log(cost), np.log(self.along(axis)), self.nats))
+        """The value at a cost between the first and the last point, linear in its logarithm."""
+        return float(np.interp(math.log(cost), np.log(self.along(axis)), self.values))
 
 
-def read_curve(run: Path, tokens_per_step: float, flops_per_step: float) -> HeldOutCurve:
-    """The curve of a run folder; empty where nothing was measured."""
+def read_curve(
+    run: Path, measure: str, data_per_step: float, flops_per_step: float
+) -> HeldOutCurve:
+    """The curve of a run folder; empty where this was not measured."""
     points = [
-        (line["step"], line["nats"])
+        (line["step"], line[measure])
         for line in _lines(run / "metrics.jsonl")
-        if line["split"] == "evaluation" and line.get("nats") is not None
+        if line["split"] == "evaluation" and line.get(measure) is not None
     ]
-    steps, nats = np.array(points, float).reshape(-1, 2).T
+    steps, values = np.array(points, float).reshape(-1, 2).T
     return HeldOutCurve(
-        nats=nats,
-        tokens=steps * tokens_per_step,
+        values=values,
+        data=steps * data_per_step,
         flops=steps * flops_per_step,
         seconds=seconds_at(run, steps),
     )

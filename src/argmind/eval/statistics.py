@@ -114,6 +114,23 @@ def bootstrap_difference(
     return bootstrap_mean(difference, generator, mask, resamples, confidence)
 
 
+def share(good: ArrayLike) -> Interval:
+    """Share of true entries with its 95 % score interval, which keeps a width at none and at all.
+
+    Source: E. B. Wilson, JASA 22 (1927).
+
+    Raises:
+        ValueError: no entries.
+    """
+    flags = np.asarray(good, bool).reshape(-1)
+    if not flags.size:
+        raise ValueError("no entries to take the share of")
+    count, value, z2 = flags.size, float(flags.mean()), 1.959964**2
+    middle = (value + z2 / (2 * count)) / (1 + z2 / count)
+    half = math.sqrt(z2 * (value * (1 - value) + z2 / (4 * count)) / count) / (1 + z2 / count)
+    return Interval(value, min(value, middle - half), max(value, middle + half))
+
+
 def over_seeds(values: Sequence[float]) -> Interval:
     """Mean, least and greatest of one figure over training seeds.
 

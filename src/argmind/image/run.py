@@ -68,7 +68,9 @@ class ImageRun:
     def tells_classes(self) -> bool:
         """Is the model told what class an image is of?"""
         config: Any = self.run.recipe.predictor
-        return any(getattr(one, "tell_label", False) for one in (config, _space(config)))
+        return bool(self.classes) and any(
+            getattr(one, "tell_label", False) for one in (config, _space(config))
+        )
 
     def blank(self, count: int) -> Batch:
         """A batch of nothing, as long and wide as a real one."""

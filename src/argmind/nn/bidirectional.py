@@ -23,18 +23,11 @@ from argmind.nn.transformer import Block
 
 
 @dataclass(frozen=True, kw_only=True)
-class BidirectionalConfig(Dimensions):
-    """Dimensions and parts; the defaults are those of a diffusion transformer.
-
-    ``modulation``: ``adaln_zero``: shift, scale and gate of every block, and shift and scale of
-    the output, from ``Linear(silu(condition))`` starting at zero; ``added``: the condition is added
-    to every row, which saves a third of the weights where there is little to be told.
-    Source: Peebles & Xie 2023 (DiT).
-    """
+class RowsConfig(Dimensions):
+    """Dimensions and parts of blocks in which every row sees every row."""
 
     qkv_bias: bool = True
     qk_norm: bool = False
-    modulation: Literal["adaln_zero", "added"] = "adaln_zero"
     attention: PartConfig = part("attention", "auto")
     feedforward: PartConfig = part("feedforward", "gelu")
     norm: PartConfig = part("norm", "layer")
@@ -45,6 +38,19 @@ class BidirectionalConfig(Dimensions):
             raise ValueError(
                 f"hidden_dim {self.hidden_dim} must be a multiple of num_heads {self.num_heads}"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BidirectionalConfig(RowsConfig):
+    """The same under a condition; the defaults are those of a diffusion transformer.
+
+    ``modulation``: ``adaln_zero``: shift, scale and gate of every block, and shift and scale of
+    the output, from ``Linear(silu(condition))`` starting at zero; ``added``: the condition is added
+    to every row, which saves a third of the weights where there is little to be told.
+    Source: Peebles & Xie 2023 (DiT).
+    """
+
+    modulation: Literal["adaln_zero", "added"] = "adaln_zero"
 
 
 class Told(NamedTuple):
@@ -61,7 +67,7 @@ class Told(NamedTuple):
 class FullAttention(nn.Module):
     """Multi-head attention of every row over every row."""
 
-    def __init__(self, config: BidirectionalConfig) -> None:
+    def __init__(self, config: RowsConfig) -> None:
         super().__init__()
         dim = config.hidden_dim
         self.num_heads, self.head_dim = config.num_heads, config.head_dim

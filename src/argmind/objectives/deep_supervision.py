@@ -44,15 +44,22 @@ class DeepSupervision(AnswerObjective[Recursive]):
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> Loss:
         """Loss of the next segment of the carried problems."""
-        model = self.predictor
         samples, latents, done = self._going_on(batch)
         latents, right, judged = self._judge(samples, latents, source=generator)
-        value = judged[model.metric]
-        if "halting" in judged:
-            value = value + self.config.halt_weight * judged["halting"]
         if self.training:
             self._carry(samples, latents, right.detach(), done + 1, generator)
-        return Loss(value, {name: x.detach() for name, x in judged.items()}, len(done))
+        return self._loss(judged, len(done))
+
+    def trial(self, batch: dict[str, Tensor], source: Randomness) -> Loss:
+        """Loss of the first segment of a batch; nothing is carried."""
+        latents, done = self._begun(batch)
+        return self._loss(self._judge(batch, latents, source=source)[-1], len(done))
+
+    def _loss(self, judged: dict[str, Tensor], problems: int) -> Loss:
+        value = judged[self.predictor.metric]
+        if "halting" in judged:
+            value = value + self.config.halt_weight * judged["halting"]
+        return Loss(value, {name: x.detach() for name, x in judged.items()}, problems)
 
     def _segment(
         self,
@@ -74,10 +81,7 @@ class DeepSupervision(AnswerObjective[Recursive]):
 
     def _going_on(self, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], Latents, Tensor]:
         """Carried problems that are not halted, and the batch's in the place of the others."""
-        model, carried = self.predictor, self._carried
-        count, tokens = batch["known"].shape
-        like = model.first.new_empty(count, tokens, model.first.shape[1])
-        fresh, done = model.begin(like), torch.zeros(count, dtype=torch.long, device=like.device)
+        carried, (fresh, done) = self._carried, self._begun(batch)
         if not self.training or not carried:
             return batch, fresh, done
         halted = carried["halted"]
@@ -87,6 +91,14 @@ class DeepSupervision(AnswerObjective[Recursive]):
             _choose(halted, fresh.thought, carried["thought"]),
         )
         return samples, latents, torch.where(halted, done, carried["done"])
+
+    def _begun(self, batch: dict[str, Tensor]) -> tuple[Latents, Tensor]:
+        """First latents of a batch's problems, and no segments done."""
+        first = self.predictor.first
+        count, tokens = batch["known"].shape
+        like = first.new_empty(count, tokens, first.shape[1])
+        done = torch.zeros(count, dtype=torch.long, device=like.device)
+        return self.predictor.begin(like), done
 
     def _carry(
         self,

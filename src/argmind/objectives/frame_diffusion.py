@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from argmind.config import PartConfig
-from argmind.objectives.base import Loss, Objective
+from argmind.objectives._denoising import Denoising
 from argmind.predictors.frame_diffusion import FrameDiffusion
-from argmind.randomness import Randomness, normal
+from argmind.randomness import Randomness
 from argmind.registry import register
 
 
 @register("objective", "frame_diffusion")
-class FrameDenoising(Objective[FrameDiffusion]):
+class FrameDenoising(Denoising[FrameDiffusion]):
     """``mean (told − asked)²`` of noised next frames, at a time drawn for each.
 
     Source: Ho et al. 2020 (equation 14); Li et al. 2024 (diffusion loss).
@@ -26,35 +25,22 @@ class FrameDenoising(Objective[FrameDiffusion]):
         pass
 
     def __init__(self, config: Config, predictor: FrameDiffusion) -> None:  # noqa: ARG002
-        super().__init__()
-        self.predictor = predictor
-        self._error = self.stage(self._squared_error)
+        super().__init__(predictor)
 
-    @property
-    def metric(self) -> str:
-        """``epsilon_error`` or ``velocity_error``."""
-        return f"{self.predictor.config.target}_error"
+    def asked(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """What the stream says after every frame, and the change that follows it."""
+        problem, target = self.predictor.task(batch)
+        hidden = self.predictor.hidden(self.predictor.encode(problem))
+        return hidden.flatten(0, 1), target.flatten(0, 1)
 
-    @property
-    def repeats(self) -> bool:
-        """Every step is the same work."""
-        return True
+    def told(self, x: Tensor, time: Tensor, given: Tensor, source: Randomness) -> Tensor:  # noqa: ARG002
+        """By the head."""
+        return self.predictor.tell(x, time, given)
 
-    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> Loss:
-        """Mean loss of one batch of clips."""
-        value = self._error(batch, source=generator)
+    def predictions(self, batch: dict[str, Tensor]) -> int:
+        """Every frame but the first."""
         count, length = self.predictor.extent(self.predictor.task(batch)[0])
-        return Loss(value, {self.metric: value.detach()}, count * length)
-
-    def _squared_error(self, batch: dict[str, Tensor], source: Randomness) -> Tensor:
-        model = self.predictor
-        problem, target = model.task(batch)
-        hidden = model.hidden(model.encode(problem)).flatten(0, 1)
-        frames = target.flatten(0, 1)
-        time = model.process.draw(frames, source)
-        noise = normal(frames.shape, frames, source)
-        told = model.tell(model.process.noised(frames, noise, time), time, hidden)
-        return (told - model.process.target(frames, noise, time)).square().mean()
+        return count * length
 
     def training_flops(self, batch: dict[str, Tensor]) -> float:
         """Three forward passes of the stream, and of the head for every frame."""

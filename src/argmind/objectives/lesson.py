@@ -10,6 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from argmind.objectives.known import Gradients
+from argmind.randomness import Randomness, normal, uniform
+from argmind.thinking.accept import per_prediction
 from argmind.thinking.tensors import tensors_in, with_tensors
 
 
@@ -35,11 +37,16 @@ class Found(NamedTuple):
     after: Tensor | None  # losses of those it led to
     learnt: Tensor  # bool
 
-    @property
-    def foretelling_error(self) -> Tensor:
-        """How far energies are from the losses of their candidates, which are constants here."""
+    def foretelling_error(self, relative: bool = False) -> Tensor:
+        """How far energies are from the losses of their candidates, which are constants here.
+
+        Huber's error H; relative to the mean loss u it is free of scale: ``u H(E / u, L / u)``.
+        """
         assert self.before is not None
-        return mean(F.smooth_l1_loss(self.energy, self.before, reduction="none"), self.learnt)
+        least = torch.finfo(self.before.dtype).tiny
+        unit = mean(self.before, self.learnt).clamp(min=least) if relative else 1.0
+        error = F.smooth_l1_loss(self.energy / unit, self.before / unit, reduction="none")
+        return unit * mean(error, self.learnt)
 
 
 class Lesson(NamedTuple):
@@ -71,6 +78,25 @@ def as_tensor(size: Tensor | float, like: Tensor) -> Tensor:
         return size
     dtype = torch.promote_types(like.dtype, torch.float32)
     return torch.full((), size, dtype=dtype, device=like.device)
+
+
+def drawn_steps(fewest: int, most: int, generator: torch.Generator) -> int:
+    """A number from ``fewest`` to ``most``; drawn on the host, so that no device is waited for."""
+    if fewest >= most:
+        return most
+    on_host = torch.Generator().manual_seed(generator.initial_seed())
+    return int(torch.randint(fewest, most + 1, (), generator=on_host))
+
+
+def perturbed(
+    start: Tensor, share: float, std: float, feature_axes: int, source: Randomness
+) -> Tensor:
+    """Some starts moved by noise: candidates that thinking has to bring back."""
+    if not share:
+        return start
+    predictions = start.shape[: start.ndim - feature_axes]
+    moved = uniform(predictions, start, source) < share
+    return per_prediction(moved, start + std * normal(start.shape, start, source), start)
 
 
 def mean(losses: Tensor, learnt: Tensor) -> Tensor:

@@ -22,14 +22,15 @@ from argmind.objectives.lesson import (
     Opening,
     all_together,
     as_tensor,
+    drawn_steps,
     mean,
+    perturbed,
     step_by_step,
 )
 from argmind.objectives.replay import ReplayBuffer
 from argmind.predictors.ebt import EBT
-from argmind.randomness import Randomness, normal, uniform
+from argmind.randomness import Randomness
 from argmind.registry import register
-from argmind.thinking.accept import per_prediction
 from argmind.thinking.budget import Budget
 from argmind.thinking.landscape import Landscape
 from argmind.thinking.think import Taken, Through
@@ -49,6 +50,8 @@ class ThinkingObjective(Objective[EBT]):
         start_weight: float = 0.0
         #: Weight of teaching each energy on the way to foretell its candidate's loss (Huber).
         energy_weight: float = 0.0
+        #: Is its error taken as it is, or in units of the batch's mean loss, whatever their scale?
+        energy_error: Literal["absolute", "relative"] = "absolute"
         #: Share of predictions that start off their start, by the noise of further candidates.
         noisy_starts: float = 0.0
         #: Draw the number of steps uniformly from fewest_steps … thinking.steps (None: no drawing).
@@ -127,8 +130,9 @@ class ThinkingObjective(Objective[EBT]):
         sizes = model.thinker.sizes(landscape, start, source, noisy=True)
         tensors = [as_tensor(sizes(step), start) for step in range(steps)]
         # In the layout that every later candidate has: one program for all.
-        perturbed = self._perturbed(start, source).contiguous()
-        return Opening(landscape.state, start, perturbed, target, tensors)
+        share, std = self.config.noisy_starts, model.thinker.config.start_noise_std
+        moved = perturbed(start, share, std, model.space.feature_axes, source).contiguous()
+        return Opening(landscape.state, start, moved, target, tensors)
 
     def _stepped(
         self,
@@ -141,10 +145,9 @@ class ThinkingObjective(Objective[EBT]):
         source: Randomness,
     ) -> Taken:
         """Move candidates by one step, which may be a tensor."""
-        model = self.predictor
-        landscape = Landscape(model.space, model.body, state)
-        graph = graph and torch.is_grad_enabled()
-        return model.thinker.train_step(landscape, y, memory, step, size, graph, source)
+        landscape = Landscape(self.predictor.space, self.predictor.body, state)
+        graph, thinker = graph and torch.is_grad_enabled(), self.predictor.thinker
+        return thinker.train_step(landscape, y, memory, step, size, graph, source)
 
     def _losses(self, y: Tensor, target: Tensor, source: Randomness = None) -> Tensor:  # noqa: ARG002
         """Task loss (B, N, *P) of candidates."""
@@ -174,9 +177,11 @@ class ThinkingObjective(Objective[EBT]):
         after = self._judge(taken.candidate, opening.target) if self._judges(last) else None
         energy = taken.slope.energy
         learnt = self.predictor.space.counts(opening.target)[:, None].expand(energy.shape)
-        found = Found(energy, known, after, learnt)
+        landscape = Landscape(self.predictor.space, self.predictor.body, opening.state)
+        found = Found(landscape.to_foretell(energy), known, after, learnt)
         task = None if after is None else mean(after, learnt)
-        error = found.foretelling_error / steps if self.config.energy_weight else None
+        relative = self.config.energy_error == "relative"
+        error = found.foretelling_error(relative) / steps if self.config.energy_weight else None
         return Lesson(
             value=self._value(found, task, error, steps, last),
             candidate=taken.candidate,
@@ -226,22 +231,9 @@ class ThinkingObjective(Objective[EBT]):
 
     # ------------------------------------------------------------------ around the steps
 
-    def _perturbed(self, start: Tensor, source: Randomness) -> Tensor:
-        """Some starts moved by noise: candidates that thinking has to bring back."""
-        if not self.config.noisy_starts:
-            return start
-        thinker, space = self.predictor.thinker, self.predictor.space
-        predictions = start.shape[: start.ndim - space.feature_axes]
-        moved = uniform(predictions, start, source) < self.config.noisy_starts
-        noise = thinker.config.start_noise_std * normal(start.shape, start, source)
-        return per_prediction(moved, start + noise, start)
-
     def _steps(self, generator: torch.Generator) -> int:
-        most = self.predictor.thinker.config.steps
-        fewest = self.config.fewest_steps
-        if fewest is None or fewest >= most:
-            return most
-        return int(torch.randint(fewest, most + 1, (), generator=_on_host(generator)))
+        fewest, most = self.config.fewest_steps, self.predictor.thinker.config.steps
+        return most if fewest is None else drawn_steps(fewest, most, generator)
 
     def _with_replay(
         self, batch: dict[str, Tensor], generator: torch.Generator
@@ -306,8 +298,3 @@ class ThinkingObjective(Objective[EBT]):
         """Continue with a saved replay buffer."""
         if self.replay is not None:
             self.replay.restore(state, next(self.predictor.parameters()).device)
-
-
-def _on_host(generator: torch.Generator) -> torch.Generator:
-    """A host generator seeded like ``generator``, so that a draw for the host needs no sync."""
-    return torch.Generator().manual_seed(generator.initial_seed())

@@ -26,7 +26,7 @@ class PictureConfig(PartConfig):
 
     transformer: BidirectionalConfig = field(default_factory=BidirectionalConfig)
     patch: int = 4
-    tell_label: bool = False
+    tell_label: bool = False  # where the data have classes
     loss: PixelLoss = "smooth_l1"
 
     def __post_init__(self) -> None:
@@ -91,13 +91,11 @@ class PicturePredictor(Predictor):
 
     def __init__(self, config: PictureConfig, channels: int, image_size: int, classes: int) -> None:
         super().__init__()
-        if config.tell_label and not classes:
-            raise UserError("predictor.tell_label is set, and the data has no classes.")
         self.settings = config
         self.shape = (channels, image_size, image_size)
         self.metric = config.loss
         dim = config.transformer.hidden_dim
-        self.label = LabelEmbedding(classes, dim) if config.tell_label else None
+        self.label = LabelEmbedding(classes, dim) if config.tell_label and classes else None
 
     def encode(
         self, context: Problem, first: Tensor | None = None, last_only: bool = False

@@ -86,6 +86,8 @@ class DiT(PicturePredictor):
         classes: int = 0,
     ) -> None:
         super().__init__(config, channels, image_size, classes)
+        if config.guidance != 1 and not classes:
+            raise UserError("guidance leads towards a class, and the data have no classes.")
         self.config, self.sampler, self.guidance = config, config.sampler, config.guidance
         self.process = process_for(config.target, config.betas)
         self.trunk = PictureTrunk(config, image_size, channels)

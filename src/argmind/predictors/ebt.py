@@ -28,7 +28,11 @@ from argmind.thinking.select import choose, pick
 from argmind.thinking.think import Thought, Through
 from argmind.thinking.thinker import Thinker, ThinkingConfig
 
-_READINGS = {"positions": "a prediction at every position", "whole": "one answer a problem"}
+_READINGS = {
+    "positions": "a prediction at every position",
+    "whole": "one answer a problem",
+    "frames": "one answer to observed frames",
+}
 
 
 @register("predictor", "ebt")
@@ -70,7 +74,14 @@ class EBT(Predictor):
                 "another thinking.start."
             )
         landscapes = thinking.landscapes or thinking.steps
-        self.body: EnergyModel = config.body.build(landscapes, amortised, self.space.pair_dim)
+        self.body: EnergyModel = config.body.build(
+            landscapes, amortised, self.space.pair_dim, **self.space.body_inputs
+        )
+        if self.body.shares_readout and self.space.shared_readout is None:
+            raise UserError(
+                f"head.readout=space shares the way of a first guess, and space "
+                f"'{config.space.part_name}' as it is set up has none."
+            )
         self.thinker = Thinker(thinking)
 
     @property
@@ -165,6 +176,7 @@ class EBT(Predictor):
         steps = self.thinker.config.steps if steps is None else steps
         space, passed = self.space.flops(), self.body.energy_flops(length)
         pairs = self.body.pair_flops(length)
+        passed += length * self._read_flops
         walked = STEP * (passed + length * space.embed) + length * space.point
         walked += (STEP_OF_PAIRS - STEP) * pairs
         taught = TRAINED_STEP * (passed + length * space.embed) + TRAINED * length * space.point
@@ -185,13 +197,18 @@ class EBT(Predictor):
         """
         steps = self.thinker.config.steps if budget.steps is None else budget.steps
         space, passed = self.space.flops(), self.body.energy_flops(length)
-        seen = passed + length * space.embed
+        seen = passed + length * (space.embed + self._read_flops)
         walked, scored = STEP * steps + budget.score, steps + budget.score
         each = walked * seen + scored * length * space.point
         each += (STEP_OF_PAIRS - STEP) * steps * self.body.pair_flops(length)
         read = space.decode * (steps + 2 if budget.trace else 1)
         around = length * (space.start * self._amortised + read) + space.context
         return self.body.encode_flops(length, scored) + budget.candidates * each + around
+
+    @property
+    def _read_flops(self) -> float:
+        """Of a candidate's hidden state read as a first guess is."""
+        return self.space.flops().start * self.body.shares_readout
 
     @property
     def _amortised(self) -> bool:

@@ -37,3 +37,14 @@ def unequal_compute(trained: Trained) -> str:
             f"{thinker.label}."
         )
     return said
+
+
+def cut_short(trained: Trained) -> list[str]:
+    """Whom a machine that became slower stopped before the end, a sentence for each."""
+    return [
+        f"The machine became slower along the way: {one.label} was stopped after "
+        f"{one.outcome.steps} of {one.recipe.training.steps} steps, before its learning rate "
+        "had come down, which is unfair to it."
+        for one in trained.contenders
+        if one.cut_short
+    ]

@@ -22,7 +22,7 @@ from argmind.eval.statistics import (
 )
 from argmind.quickstart.base import Study, Trained
 from argmind.quickstart.curves import learning_curves
-from argmind.quickstart.plain import plain_interval
+from argmind.quickstart.plain import cut_short, plain_interval
 from argmind.quickstart.reasoning_stopping import Stopped
 from argmind.quickstart.reasoning_table import solved_table
 from argmind.report.grids import Way
@@ -219,18 +219,8 @@ class ReasoningFindings:
                 for one in contenders
                 for curve in learning_curves(one.folder, one.label, per_step, "loss")
             ],
-            notes=self.notes(),
+            notes=cut_short(self.trained),
         )
-
-    def notes(self) -> list[str]:
-        """What was cut short."""
-        return [
-            f"The machine became slower along the way: {one.label} was stopped after "
-            f"{one.outcome.steps} of {one.recipe.training.steps} steps, before its learning rate "
-            "had come down, which is unfair to it."
-            for one in self.trained.contenders
-            if one.cut_short
-        ]
 
     def next_commands(self) -> tuple[str, str, str]:
         """What to try now."""

@@ -43,9 +43,6 @@ class VideoSizes:
     num_heads: int = 4
     hidden_dim: int = 96
     lr: float = 4e-3
-    #: Errors of frames are hundredths, and so are energies that foretell them: their own loss is
-    #: the square of that, and asks for a weight that makes it heard.
-    energy_weight: float = 30.0
 
     def settings(self, transformer: str) -> list[str]:
         """As settings of a recipe whose transformer stands at this place."""
@@ -98,8 +95,6 @@ class VideoDomain(Domain):
                 ("video_transformer_pp", "predictor.transformer"),
             )
         )
-        foretelling = f"objective.energy_weight={self.sizes.energy_weight!r}"
-        thinker = customised(thinker, None, [foretelling])
         # The rest of the optimiser and of the batches is the thinker's too: equal terms.
         return thinker, replace(
             rival, data=thinker.data, optimizer=thinker.optimizer, training=thinker.training

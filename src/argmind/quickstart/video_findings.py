@@ -202,8 +202,8 @@ class VideoFindings:
             moving=self.pictures,
             notes=[
                 unequal_compute(self.trained),
-                f"{thinker} learns two things, next frames and how wrong its answers will be; the "
-                "second takes some of the first (`objective.energy_weight` sets how much).",
+                f"{thinker} learns how wrong its answers will be from what it has learnt to answer "
+                "with: a level of the energy that no candidate changes and no step feels.",
                 "Both models learn one answer, so where chance decides both tend to the mean of "
                 "what may come; an energy with a valley for each is what `video_field_ebt` learns.",
             ],

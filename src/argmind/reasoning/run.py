@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from argmind.data.reasoning.boards import Board, Cells
 from argmind.data.reasoning.sudoku import as_symbols
 from argmind.errors import UserError
 from argmind.predictors.base import Prediction
-from argmind.reasoning.puzzles import cell_name, first_clash, parse_puzzles
+from argmind.reasoning.puzzles import as_line, cell_name, first_clash, parse_puzzles
+from argmind.reasoning.written import Answer, Line, form_of, in_groups, read_lines
 from argmind.runs import LoadedRun, Which, load_run
 from argmind.thinking.budget import Budget
 
@@ -45,6 +47,19 @@ class Solution:
         """By the rules of the game."""
         return not self.wrong
 
+    @property
+    def written(self) -> Answer:
+        """The same with boards as lines."""
+        return Answer(
+            problem=as_line(self.given),
+            answer=as_line(self.answer),
+            wrong=self.wrong,
+            energy=self.energy,
+            steps=self.steps,
+            nfe=self.nfe,
+            way=[(as_line(board), energy) for board, energy in self.way],
+        )
+
 
 @dataclass(frozen=True)
 class ReasoningRun:
@@ -63,18 +78,20 @@ class ReasoningRun:
         return getattr(self.run.recipe.data, "problem")  # noqa: B009
 
     @property
+    def plays_sudoku(self) -> bool:
+        """Are its problems boards?"""
+        return self.problem.part_name in SUDOKU
+
+    @property
     def board(self) -> Board:
         """The board it was trained on.
 
         Raises:
             UserError: it was not trained on Sudoku.
         """
-        kind = self.problem.part_name
-        if kind not in SUDOKU:
-            raise UserError(
-                f"{self.run.folder} was trained on '{kind}', which has no puzzles to be written as "
-                "text: only Sudoku has. `argmind eval` measures it on problems of its own."
-            )
+        if not self.plays_sudoku:
+            kind = self.problem.part_name
+            raise UserError(f"{self.run.folder} was trained on '{kind}', which has no boards.")
         return Board(getattr(self.problem, "side"))  # noqa: B009
 
     def data(self) -> ReasoningData:
@@ -104,17 +121,23 @@ class ReasoningRun:
     ) -> Any:
         """A :class:`Solution` of a Sudoku line, or a list of them for several lines.
 
-        ``thinking`` are fields of :class:`Budget`: ``solve(puzzle, steps=16, candidates=8)``.
+        Of problems of other kinds an :class:`Answer`; how they are written is told by
+        ``argmind solve --help``. ``thinking`` are fields of :class:`Budget`:
+        ``solve(puzzle, steps=16, candidates=8)``.
 
         Raises:
-            UserError: a puzzle or budget that cannot be used, or a run on something else.
+            UserError: a puzzle or budget that cannot be used.
         """
         try:
             asked = budget or Budget(**thinking)
         except (TypeError, ValueError) as error:
             raise UserError(f"budget: {error}") from error
         lines = [puzzle] if isinstance(puzzle, str) else list(puzzle)
-        solutions = self.answer(parse_puzzles(lines, self.board, "puzzles"), asked, seed=seed)
+        if self.plays_sudoku:
+            given = parse_puzzles(lines, self.board, "puzzles")
+            solutions: Sequence[Any] = self.answer(given, asked, seed=seed)
+        else:
+            solutions = self.answer_lines(self.read(lines, "problems"), asked, seed=seed)
         return solutions[0] if isinstance(puzzle, str) else solutions
 
     def answer(
@@ -125,14 +148,9 @@ class ReasoningRun:
         Args:
             first: number of the first of them, where they are answered in parts.
         """
-        board, device = self.board, self.run.device
-        self.predictor.check(budget)
-        problem = {name: x.to(device) for name, x in _problem(given, board).items()}
-        seeds = row_seeds(seed, _THINKING, range(first, first + len(given)))
-        draws = [torch.Generator(device).manual_seed(one) for one in seeds.tolist()]
-        said: Prediction = self.predictor.predict(problem, budget, draws)
+        board, numbers = self.board, range(first, first + len(given))
+        said = self._said(_problem(given, board), budget, seed, numbers)
         answers = _boards(said.output, given)
-        trace = said.trace
         return [
             Solution(
                 given=given[row],
@@ -142,14 +160,65 @@ class ReasoningRun:
                 steps=int(said.steps[row]),
                 nfe=int(said.nfe[row]),
                 way=[
-                    (_boards(output[row : row + 1], given[row : row + 1])[0], float(energy[row]))
-                    for output, energy in zip(trace.outputs, trace.energies, strict=True)
-                ]
-                if trace is not None
-                else (),
+                    (_boards(output, given[row : row + 1])[0], energy)
+                    for output, energy in _way(said, row)
+                ],
             )
             for row in range(len(given))
         ]
+
+    def read(self, lines: Sequence[str], name: str) -> list[Line]:
+        """Problems of other kinds than Sudoku, one a line.
+
+        Args:
+            name: of where the lines come from, for messages.
+
+        Raises:
+            UserError: no problem, or a line that is none; says which.
+        """
+        return read_lines(lines, self.form, name)
+
+    @cached_property
+    def form(self) -> Any:
+        """How its problems are written.
+
+        Raises:
+            UserError: they are not.
+        """
+        return form_of(self.problem)
+
+    def answer_lines(
+        self, lines: Sequence[Line], budget: Budget, *, seed: int = 0, batch_size: int = 64
+    ) -> list[Answer]:
+        """Answers to problems of :meth:`read`, in their order; those of one size together."""
+        found: dict[int, Answer] = {}
+        for numbers in in_groups(lines, batch_size):
+            batch = self.form.together([lines[number] for number in numbers])
+            problem = {name: torch.from_numpy(rows) for name, rows in batch.items()}
+            said = self._said(problem, budget, seed, numbers)
+            ways = [_way(said, row) for row in range(len(numbers))]
+            for row, (number, way) in enumerate(zip(numbers, ways, strict=True)):
+                found[number] = self.form.judged(lines[number], said, row, way)
+        return [found[number] for number in range(len(lines))]
+
+    def _said(
+        self, problem: dict[str, Tensor], budget: Budget, seed: int, numbers: Sequence[int]
+    ) -> Prediction:
+        """What the model says of problems with these numbers, each with draws of its own."""
+        self.predictor.check(budget)
+        device = self.run.device
+        here = {name: x.to(device) for name, x in problem.items()}
+        seeds = row_seeds(seed, _THINKING, numbers)
+        draws = [torch.Generator(device).manual_seed(one) for one in seeds.tolist()]
+        return self.predictor.predict(here, budget, draws)
+
+
+def _way(said: Prediction, row: int) -> list[tuple[Tensor, float]]:
+    """One problem's outputs (1, …) with their energies, where they were kept."""
+    if said.trace is None:
+        return []
+    steps = zip(said.trace.outputs, said.trace.energies, strict=True)
+    return [(output[row : row + 1], float(energy[row])) for output, energy in steps]
 
 
 def _problem(given: Cells, board: Board) -> dict[str, Tensor]:

@@ -20,8 +20,8 @@ def _ebt(space: PartConfig, head: PartConfig) -> PartConfig:
     return part_config("predictor", "ebt", space=space, body=body)
 
 
-def _data(task: str) -> PartConfig:
-    return part_config("dataset", "images", task=part_config("task", task))
+def _data(task: str, **options: object) -> PartConfig:
+    return part_config("dataset", "images", task=part_config("task", task), **options)
 
 
 @register("recipe", "image_denoise_ebt")
@@ -76,11 +76,12 @@ def image_denoise_published_s1() -> Recipe:
 def image_generate_ebt() -> Recipe:
     """An energy model whose slope leads from noise to images of the class that is asked for.
 
-    Learnt by equilibrium matching, so that there is no time to be told; descended with momentum.
+    Some classes are withheld in training, so that "any" can be asked for too. Learnt by
+    equilibrium matching, so that there is no time to be told; descended with momentum.
     """
     return Recipe(
         name="image_generate_ebt",
-        data=_data("generate"),
+        data=_data("generate", withheld_labels=0.1),
         predictor=_ebt(
             part_config("space", "image", tell_label=True), part_config("head", "quadratic")
         ),

@@ -18,10 +18,15 @@ _OPTIMIZER = OptimizerConfig(lr=1e-3, warmup_steps=50, weight_decay=0.01)
 
 
 def _ebt(guesses: bool) -> PartConfig:
-    """Two streams over frames; the energy is half the mean squared error it foresees."""
-    head = part_config("head", "quadratic", reduction="mean")
-    space = part_config("space", "frames", guesses=guesses)
-    body = part_config("body", "two_stream", transformer=_STREAM, head=head)
+    """Two streams over frames; the energy is half the mean squared error it foresees.
+
+    With a first guess all is shared that can be: both streams embed and read by the same weights,
+    as a trunk is pulled apart by two of either; and a level of its own says what chance decides.
+    """
+    readout, embedding = ("space", "context") if guesses else ("own", "own")
+    head = part_config("head", "quadratic", reduction="mean", readout=readout)
+    space = part_config("space", "frames", guesses=guesses, candidate_embedding=embedding)
+    body = part_config("body", "two_stream", transformer=_STREAM, head=head, level=guesses)
     return part_config("predictor", "ebt", space=space, body=body)
 
 
@@ -40,11 +45,13 @@ def _recipe(name: str, predictor: PartConfig, objective: PartConfig) -> Recipe:
 def video_ebt() -> Recipe:
     """An energy model that starts from its own guess of the next frame and improves on it.
 
-    Each energy is taught to foretell the error of its candidate, so that it says where the future
-    is open. Sizes shrink after the trained steps, so that longer thinking settles.
+    The level of the energy is taught to foretell errors, so that it says where the future is open;
+    that takes nothing from the guess. Sizes shrink after the trained steps, so that longer
+    thinking settles.
     """
     size = part_config("schedule", "learned", size=0.5)
-    objective = part_config("objective", "thinking", start_weight=1.0, energy_weight=0.1)
+    weights = {"start_weight": 1.0, "energy_weight": 1.0, "energy_error": "relative"}
+    objective = part_config("objective", "thinking", **weights)
     return replace(
         _recipe("video_ebt", _ebt(guesses=True), objective),
         thinking=ThinkingConfig(

@@ -6,6 +6,7 @@ candidate. A candidate is one tensor (B, N, *P, *F); an energy is (B, N, *P).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
@@ -18,9 +19,11 @@ from argmind.randomness import Randomness, normal
 from argmind.registry import Part
 
 StartKind = Literal["noise", "zeros", "amortised", "given"]
-Reading = Literal["positions", "whole"]
+Reading = Literal["positions", "whole", "frames"]
 #: What a predictor is asked: tokens (B, S), or named tensors that its space understands.
 Problem = Tensor | dict[str, Tensor]
+#: Hidden states (..., D) in the terms of what heads pair with (..., Q).
+Readout = Callable[[Tensor], Tensor]
 
 
 class Embedding(NamedTuple):
@@ -28,6 +31,7 @@ class Embedding(NamedTuple):
 
     input: Tensor  # (B, N, *P, D)
     pair: Tensor  # (B, N, *P, D)
+    read: Readout | None = None  # the space's own
 
 
 class Given(NamedTuple):
@@ -79,7 +83,8 @@ class Space(nn.Module, Part):
 
     #: How many trailing axes of a candidate belong to one prediction.
     feature_axes: ClassVar[int] = 1
-    #: Problems are read as rows with a prediction each (B, S, D), or as a :class:`Whole`.
+    #: Problems are read as rows with a prediction each (B, S, D), as a :class:`Whole`, or as rows
+    #: of observed frames (B, F, D).
     reads: ClassVar[Reading] = "positions"
     #: Are targets candidates themselves, with others between them?
     continuous: bool = False
@@ -91,6 +96,16 @@ class Space(nn.Module, Part):
     pair_dim: int | None = None
     #: What the task loss is called.
     metric: str = "loss"
+
+    @property
+    def body_inputs(self) -> dict[str, Any]:
+        """What a body must know of the data to be built, beside the width that heads pair with."""
+        return {}
+
+    @property
+    def shared_readout(self) -> Readout | None:
+        """The way of a first guess from hidden states, for heads that share it; None: no such."""
+        return None
 
     def task(self, batch: dict[str, Tensor]) -> tuple[Any, Tensor]:
         """A batch as a problem and what is to be predicted (B, *P, …)."""
@@ -112,6 +127,13 @@ class Space(nn.Module, Part):
     def amortised(self, hidden: Tensor) -> Tensor:  # noqa: ARG002
         """A first guess (B, *P, *F) from the context stream's output (B, *P, D)."""
         raise UserError(f"{type(self).__name__} has no amortised start.")
+
+    def begin(self, y: Tensor) -> Tensor:
+        """The candidate with which a step begins, before the rule's noise and look-ahead.
+
+        Where it is not ``y`` itself, :meth:`move` has to go from the point.
+        """
+        return y
 
     def point(self, y: Tensor, step: Step) -> Tensor:  # noqa: ARG002
         """Where the energy is differentiated."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from argmind.config import PartConfig
 from argmind.nn.frames import FrameContext, FrameEmbedding, FrameReadout, frames_and_changes
 from argmind.registry import register
-from argmind.spaces.base import Embedding, Space, SpaceFlops
+from argmind.spaces.base import Embedding, Readout, Space, SpaceFlops
 from argmind.spaces.image import PixelLoss, pixel_loss, psnr
 
 
@@ -29,6 +30,8 @@ class FrameSpace(Space):
     class Config(PartConfig):
         patch: int = 4
         loss: PixelLoss = "smooth_l1"
+        #: Are changes embedded by weights of their own, or by those of frames and a vector of own?
+        candidate_embedding: Literal["own", "context"] = "own"
         #: Can thinking start from a first guess of its own (``thinking.start=amortised``)?
         guesses: bool = True
 
@@ -51,7 +54,11 @@ class FrameSpace(Space):
         self.shape = (channels, image_size, image_size)
         self.pixels = self.pair_dim = channels * image_size**2
         self.context = FrameContext(image_size, channels, actions, config.patch, dim)
-        self.candidate = FrameEmbedding(image_size, channels, config.patch, dim)
+        self.candidate = self.change = None
+        if config.candidate_embedding == "own":
+            self.candidate = FrameEmbedding(image_size, channels, config.patch, dim)
+        else:
+            self.change = nn.Parameter(torch.empty(dim).normal_(std=0.02))
         self.guess = None
         if config.guesses:
             self.guess = FrameReadout(image_size, channels, config.patch, dim)
@@ -77,9 +84,21 @@ class FrameSpace(Space):
         """A change from the context stream's output."""
         return super().amortised(hidden) if self.guess is None else self.guess(hidden)
 
+    @property
+    def shared_readout(self) -> Readout | None:
+        """From rows to pixels."""
+        guess = self.guess
+        return None if guess is None else lambda hidden: guess(hidden).flatten(-3)
+
     def embed(self, point: Tensor) -> Embedding:
         """A row, and the pixels."""
-        return Embedding(self.candidate(point), point.flatten(-3))
+        return Embedding(self._row(point), point.flatten(-3), self.shared_readout)
+
+    def _row(self, point: Tensor) -> Tensor:
+        if self.candidate is not None:
+            return self.candidate(point)
+        assert self.change is not None  # the only other way
+        return self.context.frames(point) + self.change
 
     def move(self, y: Tensor, point: Tensor, delta: Tensor) -> Tensor:  # noqa: ARG002
         """``y − F δ``."""
@@ -107,6 +126,6 @@ class FrameSpace(Space):
 
     def flops(self) -> SpaceFlops:
         """Embedding a frame, a first guess of one, and reading a clip of the trained length."""
-        embed, read = self.candidate.flops(), (self.frames - 1) * self.context.flops()
+        embed, read = self.context.frames.flops(), (self.frames - 1) * self.context.flops()
         start = 0.0 if self.guess is None else self.guess.flops()
         return SpaceFlops(start=start, embed=embed, entry=embed, context=read)

@@ -15,7 +15,7 @@ from argmind.nn.condition import LabelEmbedding, LevelEmbedding
 from argmind.nn.flops import linear_flops
 from argmind.nn.patches import PatchEmbedding, patchify, unpatchify
 from argmind.registry import register
-from argmind.spaces.base import Embedding, Given, Space, SpaceFlops, Whole
+from argmind.spaces.base import Embedding, Given, Readout, Space, SpaceFlops, Whole
 
 #: What of a batch is part of the problem; the rest is the answer.
 ASKED = ("given", "known", "level", "label")
@@ -41,7 +41,7 @@ class ImageSpace(Space):
         patch: int = 4
         #: What the model sees beside the candidate: nothing, or what is given as well.
         context: Literal["none", "given"] = "none"
-        #: What the condition vector tells, where the problem has it.
+        #: What the condition vector tells; the class where the data have classes.
         tell_level: bool = False
         tell_label: bool = False
         loss: PixelLoss = "smooth_l1"
@@ -62,7 +62,7 @@ class ImageSpace(Space):
         self, config: Config, dim: int, image_size: int, channels: int, classes: int = 0
     ) -> None:
         super().__init__()
-        _require_fit(config, dim, image_size, classes)
+        _require_fit(config, dim, image_size)
         self.config, self.channels, self.side = config, channels, image_size
         self.metric, self.amortises = config.loss, config.guesses
         self.patches = (image_size // config.patch) ** 2
@@ -72,7 +72,7 @@ class ImageSpace(Space):
         # One channel more says which pixels are known.
         self.seen = PatchEmbedding(image_size, config.patch, channels + 1, dim) if seen else None
         self.level = LevelEmbedding(dim) if config.tell_level else None
-        self.label = LabelEmbedding(classes, dim) if config.tell_label else None
+        self.label = LabelEmbedding(classes, dim) if config.tell_label and classes else None
         self.guess = nn.Linear(dim, self.pair_dim) if config.guesses else None
         if self.guess is not None:
             nn.init.zeros_(self.guess.weight)
@@ -114,9 +114,16 @@ class ImageSpace(Space):
             return super().amortised(hidden)
         return unpatchify(self.guess(hidden), self.config.patch, self.channels)
 
+    @property
+    def shared_readout(self) -> Readout | None:
+        """From patches' rows to their pixels."""
+        return self.guess
+
     def embed(self, point: Tensor) -> Embedding:
         """Embedded patches, and their pixels."""
-        return Embedding(self.candidate(point), patchify(point, self.config.patch))
+        return Embedding(
+            self.candidate(point), patchify(point, self.config.patch), self.shared_readout
+        )
 
     def move(self, y: Tensor, point: Tensor, delta: Tensor) -> Tensor:  # noqa: ARG002
         """``y − L δ``, or ``y − δ``: the energy is a mean over L patches."""
@@ -153,8 +160,12 @@ class ImageSpace(Space):
 
 
 def asked_and_clean(batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
-    """A batch of images as a problem, and the clean images that answer it."""
-    return {name: batch[name] for name in ASKED if name in batch}, batch["clean"]
+    """A batch of images as a problem, and the clean images that answer it.
+
+    Where nothing is given, labels of no class say how many images are wanted.
+    """
+    asked, clean = {name: batch[name] for name in ASKED if name in batch}, batch["clean"]
+    return asked or {"label": clean.new_full((len(clean),), -1, dtype=torch.long)}, clean
 
 
 def pixel_loss(output: Tensor, target: Tensor, how: PixelLoss) -> Tensor:
@@ -169,7 +180,7 @@ def psnr(output: Tensor, target: Tensor) -> Tensor:
     return 10 * (4 / error.clamp(min=1e-12)).log10()
 
 
-def _require_fit(config: ImageSpace.Config, dim: int, image_size: int, classes: int) -> None:
+def _require_fit(config: ImageSpace.Config, dim: int, image_size: int) -> None:
     if image_size % config.patch:
         sizes = [p for p in range(1, image_size + 1) if image_size % p == 0]
         raise UserError(
@@ -178,8 +189,6 @@ def _require_fit(config: ImageSpace.Config, dim: int, image_size: int, classes: 
         )
     if dim % 4:
         raise UserError(f"positions in two dimensions need a hidden_dim in fours, got {dim}.")
-    if config.tell_label and not classes:
-        raise UserError("space.tell_label is set, and the data has no classes.")
 
 
 def _asked(problem: dict[str, Any], name: str) -> Tensor:

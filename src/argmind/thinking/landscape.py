@@ -47,10 +47,19 @@ class Landscape:
 
     @torch.no_grad()
     def energy(self, y: Tensor, step: int) -> Tensor:
-        """Energy alone, without a graph."""
+        """Energy alone, without a graph, where the next step would begin."""
         self.body.ready(self.state, step)
-        point = self.space.point(self.hold(y), step)
+        point = self.space.point(self.hold(self.space.begin(y)), step)
         return self.body.energy(self.state, self.space.embed(point), step)
+
+    def to_foretell(self, energy: Tensor) -> Tensor:
+        """Energies as far as they learn to foretell losses.
+
+        Where the body has a level, that is it alone: neither the trunk nor the head is pulled
+        away from the task.
+        """
+        level = self.body.level_to_learn(self.state)
+        return energy if level is None else (energy - level[:, None]).detach() + level[:, None]
 
     def move(self, y: Tensor, point: Tensor, delta: Tensor, graph: bool = True) -> Tensor:
         """The candidate after a step (``graph``: as its slope had); what is known stays."""

@@ -125,7 +125,8 @@ def take_step(
     generator: Randomness,
 ) -> Taken:
     """One thinking step: look, differentiate, move."""
-    y = rule.before(landscape.space, y, memory, step, noisy, generator)
+    began = landscape.space.begin(y)
+    y = rule.before(landscape.space, began, memory, step, noisy, generator)
     slope = landscape.slope(y, step, graph)
     size = _broadcast(size, slope.point)
     delta, memory = rule.delta(slope.gradient, slope.energy, size, memory)
@@ -190,11 +191,14 @@ class _Walk:
     def take_step(self, generator: Randomness) -> None:
         """Evaluate where predictions are active, judge, and move those that go on."""
         plan, step = self.plan, self.done
-        y = plan.rule.before(self.space, self.y, self.memory, step, plan.noisy, generator)
+        began = self.space.begin(self.y)
+        y = plan.rule.before(self.space, began, self.memory, step, plan.noisy, generator)
         self.slope = slope = self._slope(y, step)
         self.nfe += self.active
         size = _broadcast(plan.sizes(step), slope.point)
         delta, self.memory = plan.rule.delta(slope.gradient, slope.energy, size, self.memory)
+        if began is not self.y:  # the answer is what the step was given, not where it began
+            y = self.y
         y, slope, delta = self.accept.judge(Move(y, slope, delta))
         alive = self.active & slope.energy.isfinite()
         finished = alive & self._finished(slope)

@@ -35,13 +35,15 @@ class TrainingConfig:
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     #: Compile the work of a step: "on" refuses to train where the compiled gradients are wrong,
     #: "auto" compiles where it pays (a GPU, 2000 steps or more) and goes on without if it cannot.
-    #: With both, one GPU replays a step as a CUDA graph. A bare YAML on or off arrives as true or
-    #: false, and means the same.
-    compile: bool | Literal["auto", "on", "off"] = "auto"
+    #: With both, one GPU replays a step as a CUDA graph; with "replay" it does that alone. A bare
+    #: YAML on or off arrives as true or false, and means the same.
+    compile: bool | Literal["auto", "on", "off", "replay"] = "auto"
     #: "auto", "cpu", "cuda" or "cuda:N".
     device: str = "auto"
-    #: Decay of the moving average of the weights; None keeps no average.
+    #: Largest decay of the moving average of the weights; None keeps no average.
     ema_decay: float | None = None
+    #: How it gets there: 1 - (1 + step)^-ema_power; None: (1 + step) / (10 + step).
+    ema_power: float | None = None
     tensorboard: bool = False
     #: Steps in a row with a non-finite loss or gradient after which the run stops.
     max_bad_steps: int = 10
@@ -57,12 +59,15 @@ class TrainingConfig:
         for name in ("seed", "eval_every", "checkpoint_every"):
             value = getattr(self, name)
             _require(value >= 0, f"{name} must not be negative, got {value}")
-        limit, minutes, decay = self.eval_limit, self.stop_after_minutes, self.ema_decay
+        limit, minutes = self.eval_limit, self.stop_after_minutes
+        decay, power = self.ema_decay, self.ema_power
         _require(limit is None or limit >= 1, f"eval_limit must be at least 1, got {limit}")
         _require(
             minutes is None or minutes > 0, f"stop_after_minutes must be above 0, got {minutes}"
         )
         _require(decay is None or 0 < decay < 1, f"ema_decay must lie between 0 and 1, got {decay}")
+        _require(power is None or power > 0, f"ema_power must be above 0, got {power}")
+        _require(power is None or decay is not None, "ema_power needs an ema_decay, such as 0.9999")
         _require(
             self.batch_size % self.accumulate == 0,
             f"batch_size ({self.batch_size}) must be a multiple of accumulate ({self.accumulate})",

@@ -49,7 +49,9 @@ class Engine:
             raise UserError("the held-out set is empty: hold out more of the data.")
         self._optimizer = NamedAdamW(objective.predictor, optimizer)
         self._parameters = self._optimizer.named()
-        self._ema = Ema(self._parameters, training.ema_decay) if training.ema_decay else None
+        self._ema = None
+        if training.ema_decay is not None:
+            self._ema = Ema(self._parameters, training.ema_decay, training.ema_power)
         self._wrapped = world.wrap(self.objective)
         self._work = Work(self._wrapped, self.precision, world.device)
         self._generator = torch.Generator(world.device)
@@ -220,7 +222,7 @@ class Engine:
         if checkpoint.has("ema"):
             self._ema.load_tensors(checkpoint.tensors("ema"))
             return []
-        self._ema = Ema(self._parameters, self._ema.decay)
+        self._ema = self._ema.restarted()
         return ["the checkpoint has no moving average: it starts from the weights."]
 
     def _load_runtime(self, checkpoint: Checkpoint) -> list[str]:

@@ -25,7 +25,7 @@ from argmind.errors import UserError, unknown
 from argmind.registry import register
 
 #: What random numbers of a sample are drawn for.
-_TASK, _FLIP = 0, 1
+_TASK, _FLIP, _LABEL = 0, 1, 4
 #: Held-out problems are the same whatever the run's seed.
 _EVALUATION_SEED = 0
 CLASSES_FILE = "classes.json"
@@ -50,6 +50,7 @@ class ImageData:
         convert: bool = False  # give up colours, alpha, bits beyond 8 and frames after the first
         skip_bad: bool = False  # leave damaged images out
         flip: bool = False  # mirror half of the training images
+        withheld_labels: float = 0.0  # share of training images whose class is not told (-1)
         task: PartConfig = part("task", "denoise")
         eval_fraction: float = 0.1  # of the source is held out
         eval_source: str | None = None  # or other images are
@@ -61,6 +62,8 @@ class ImageData:
                 raise ValueError(f"image_size must be at least 1, got {self.image_size}")
             if self.channels not in (None, 1, 3):
                 raise ValueError(f"channels must be 1 or 3, got {self.channels}")
+            if not 0 <= self.withheld_labels <= 1:
+                raise ValueError(f"withheld_labels must lie in [0, 1], got {self.withheld_labels}")
             if not 0 < self.eval_fraction < 1:
                 raise ValueError(
                     f"eval_fraction must lie between 0 and 1, got {self.eval_fraction}; to train "
@@ -168,6 +171,9 @@ class ImageData:
             mirrored = RowDraws(self.seed, _FLIP, places).uniform().numpy() < 0.5
         samples = sample_at(self.seed, places, len(self._training))
         batch = self._training.take(samples, mirrored)
+        if "label" in batch and self.config.withheld_labels:
+            told = RowDraws(self.seed, _LABEL, places).uniform() >= self.config.withheld_labels
+            batch["label"] = torch.where(told, batch["label"], -1)
         return batch | self._task.problems(batch["clean"], RowDraws(self.seed, _TASK, places))
 
     def evaluation(self, batch_size: int, limit: int | None = None) -> Iterator[Batch]:

@@ -58,7 +58,10 @@ class ArithmeticProblems(Problems):
         }
 
     def _width(self, split: str) -> int:
-        digits = self.hard_digits if split == "hard" else self.digits
+        return self.width_of(self.hard_digits if split == "hard" else self.digits)
+
+    def width_of(self, digits: int) -> int:
+        """Columns of problems with operands of up to so many digits."""
         return self.columns[0] + self.columns[1] * (digits - 1)
 
     def result(self, a: Array, b: Array) -> Array:

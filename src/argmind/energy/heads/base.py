@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from argmind.registry import Part
+from argmind.spaces.base import Embedding
 
 
 class Head(nn.Module, Part):
@@ -15,9 +16,19 @@ class Head(nn.Module, Part):
     Built with the width D, and that of the pair.
     """
 
+    #: Is it given hidden states as the space itself reads them (..., Q)?
+    shares_readout: bool = False
+
     def forward(self, h: Tensor, pair: Tensor) -> Tensor:
         """Energies (...) of hidden states (..., D) and what the space pairs with them (..., Q)."""
         raise NotImplementedError
+
+    def score(self, h: Tensor, embedding: Embedding) -> Tensor:
+        """Energies (...) of hidden states (..., D) of candidates that are seen like this."""
+        if not self.shares_readout:
+            return self(h, embedding.pair)
+        assert embedding.read is not None  # seen to when the model was built
+        return self(embedding.read(h), embedding.pair)
 
     def zero(self) -> None:
         """Start at zero energy."""

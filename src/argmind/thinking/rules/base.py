@@ -37,3 +37,28 @@ class Rule(Part):
     ) -> tuple[Tensor, Tensor | None]:
         """The step δ to subtract, and the memory for the next one."""
         return size * gradient, memory
+
+
+class Over(Rule):
+    """Another rule, with something of it changed; as it stands, nothing."""
+
+    def __init__(self, base: Rule) -> None:
+        self.base = base
+
+    def before(
+        self,
+        space: Space,
+        y: Tensor,
+        memory: Tensor | None,
+        step: Step,
+        noisy: bool,
+        generator: Randomness,
+    ) -> Tensor:
+        """As the other rule has it."""
+        return self.base.before(space, y, memory, step, noisy, generator)
+
+    def delta(
+        self, gradient: Tensor, energy: Tensor, size: Tensor | float, memory: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """As the other rule has it."""
+        return self.base.delta(gradient, energy, size, memory)

@@ -1,0 +1,1 @@
+"""What is done with a trained model of video: reading clips, going on with them, pictures."""
