@@ -16,8 +16,12 @@ in those called ``published_…`` it is as published: fp32 candidates, contexts 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import fcntl
+import os
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jobs
@@ -55,6 +59,9 @@ def main() -> None:
 
     script = Script([Job(name) for name in chosen], work, figures, prepare=lambda: None)
     jobs.carry_out(arguments, script)
+    if not arguments.one:
+        for lock in arguments.out.parent.glob(f"{arguments.out.stem}.gpu*.lock"):
+            lock.unlink()
 
 
 def _arguments() -> argparse.Namespace:
@@ -102,7 +109,8 @@ def decode(batch: int, arguments: argparse.Namespace) -> Row:
         (ours, Asked(score=True)),
         (ours, Asked(candidates=16)),
     ]
-    limits = ceilings.measured(setting.torch_device, setting.precision)
+    with setting.alone():
+        limits = ceilings.measured(setting.torch_device, setting.precision)
     rows, times = measure_decoding(setting, subjects, limits)
     found: dict[str, Any] = {"rows": [row.plain() for row in rows], "ratios": {}}
     if len(times) == len(subjects):
@@ -188,7 +196,17 @@ def _setting(arguments: argparse.Namespace, size: str, context: int, batch: int)
         compiled=arguments.compile,
         device=arguments.device,
         repeats=arguments.repeats,
+        alone=partial(_alone, arguments.out),
     )
+
+
+@contextmanager
+def _alone(out: Path) -> Generator[None]:
+    """The GPU to itself: other cases on it, which may still compile, wait with their timing."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    with out.with_suffix(f".gpu{visible}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 CASES: dict[str, Callable[[argparse.Namespace], Row]] = {

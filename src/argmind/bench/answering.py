@@ -68,6 +68,7 @@ def measure_answering(
         for _ in range(_WARM_UPS):
             work.answer()
     answers = {name: work.answer for name, work in works.items()}
-    times = in_turns(answers, setting.repeats, setting.torch_device)
+    with setting.alone():
+        times = in_turns(answers, setting.repeats, setting.torch_device)
     rows = [work.row(ceilings, times[name], peaks[name]) for name, work in works.items()]
     return rows, list(times.values())

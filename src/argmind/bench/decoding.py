@@ -157,9 +157,10 @@ def measure_decoding(
             work.begin()
             if work.asked.new_tokens > 1:
                 work.token()  # captures, where a graph is used
-        round_ms = in_turns(
-            {name: written(work) for name, work in works.items()}, 1, setting.torch_device
-        )
+        with setting.alone():
+            round_ms = in_turns(
+                {name: written(work) for name, work in works.items()}, 1, setting.torch_device
+            )
         for name, work in works.items():
             times[name].append(round_ms[name][0] / max(1, work.asked.new_tokens - 1))
     for name, work in works.items():

@@ -158,7 +158,8 @@ def _use(recipe: Recipe) -> tuple[str, Any]:
 def _ceilings(options: Options) -> Ceilings:
     if options.flops_per_s is not None and options.bytes_per_s is not None:
         return Ceilings(options.flops_per_s, options.bytes_per_s)
-    here = limits.measured(options.setting.torch_device, options.setting.precision)
+    with options.setting.alone():
+        here = limits.measured(options.setting.torch_device, options.setting.precision)
     return Ceilings(
         options.flops_per_s or here.flops_per_s, options.bytes_per_s or here.bytes_per_s
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,8 @@ class Setting:
     device: str = "auto"
     seed: int = 0
     repeats: int = 10
+    #: Held while something is timed: a lock, where several processes share a device.
+    alone: Callable[[], AbstractContextManager[object]] = nullcontext
 
     def __post_init__(self) -> None:
         if self.context_tokens < 2:

@@ -120,7 +120,9 @@ def measure_training(
             rows.append(Row.out_of_memory("train", recipe.name, str(estimate or "no size")))
         _release(setting.torch_device)
     works = {name: one.training.step for name, one in started.items()}
-    times = in_turns(works, setting.repeats, setting.torch_device)
+    with setting.alone():
+        in_turns(works, 1, setting.torch_device)  # the device may have been idle until now
+        times = in_turns(works, setting.repeats, setting.torch_device)
     for name, one in started.items():
         rows.append(one.training.row(ceilings, times[name], one.peak_bytes))
     return rows, times
