@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -211,7 +212,12 @@ def test_help_teaches(demos):
 def test_ctrl_c_leaves_nothing(tmp_path):
     words = ["-m", "argmind", "demos", "point", "--episodes", "100000", "--out", "d"]
     process = subprocess.Popen(
-        [sys.executable, *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        [sys.executable, *words],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Whoever runs the tests may ignore it, and a process inherits that.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     while not list(tmp_path.glob(".d.draft-*/data/*/*.parquet")) and process.poll() is None:
         time.sleep(0.05)

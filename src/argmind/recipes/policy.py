@@ -4,8 +4,8 @@
 among starts, which keeps several right ways apart; it takes plain gradient steps, because a
 velocity brings back the noise that a thought began with, and steps scaled by the energy were learnt
 more slowly. Energies are means over all T·A numbers of a chunk, so that a step of size T·A is one
-of size 1 for each; from a third to eight times that trained alike on small problems, 10,000 did
-not. Source: EBT-Policy (arXiv 2510.27545) and its public code.
+of size 1 for each; a third of that and little noise are learnt fastest (docs/log.md).
+Source: EBT-Policy (arXiv 2510.27545) and its public code.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ def _randomised(size: float) -> PartConfig:
     return part_config("schedule", "randomised", base=constant, scale=1.5)
 
 
-def _annealed(base: PartConfig) -> PartConfig:
+def _annealed(noise_std: float, base: PartConfig) -> PartConfig:
     return part_config(
-        "rule", "langevin", noise_std=0.2, last_noise_std=0.002, anneal_steps=6, base=base
+        "rule", "langevin", noise_std=noise_std, last_noise_std=0.002, anneal_steps=6, base=base
     )
 
 
@@ -54,8 +54,8 @@ def _ebt(name: str, environment: Environment) -> Recipe:
             thinking=ThinkingConfig(
                 steps=4,
                 start="noise",
-                rule=_annealed(part_config("rule", "gradient")),
-                schedule=_randomised(100.0),
+                rule=_annealed(0.05, part_config("rule", "gradient")),
+                schedule=_randomised(10.0),
             ),
         ),
         optimizer=replace(environment.optimizer, weight_decay=1e-6, clip_norm=1.0),
@@ -74,7 +74,7 @@ def _published(name: str, environment: Environment) -> Recipe:
             thinking=ThinkingConfig(
                 steps=10,
                 start="noise",
-                rule=_annealed(part_config("rule", "energy_scaled", base=look_ahead)),
+                rule=_annealed(0.2, part_config("rule", "energy_scaled", base=look_ahead)),
                 schedule=_randomised(1000.0),
             ),
         ),
