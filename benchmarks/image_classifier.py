@@ -52,7 +52,9 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
             took_s = time.monotonic() - began
             print(f"step {step:5d}  loss {loss:.3f}  {took_s:.0f} s", file=sys.stderr, flush=True)
 
-    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+    # Casted weights are not kept: they would be those of the first step for all others.
+    low = device.type == "cuda"
+    with torch.autocast(device.type, torch.bfloat16, enabled=low, cache_enabled=False):
         train_feature_net(net, batch, arguments.steps, arguments.lr, report)
     note = {
         "command": shlex.join([Path(__file__).name, *(sys.argv[1:] if words is None else words)]),

@@ -12,7 +12,6 @@ from argmind import registry
 from argmind.errors import UserError
 from argmind.policy.environments import _camera, make
 from argmind.policy.environments._canvas import AGENT, PAPER, TRAIL, WALL, Canvas
-from argmind.policy.environments.side_by_side import SideBySide
 from argmind.policy.experts import expert_for
 
 from .worlds import absent, opened, played, worlds
@@ -275,64 +274,3 @@ def test_an_absent_package_names_the_extra(name, module, monkeypatch):
 
 def test_every_environment_has_an_expert():
     assert set(registry.names("environment")) == set(registry.names("expert"))
-
-
-# ------------------------------------------------------------------ side by side
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_side_by_side_is_as_alone(workers):
-    rng = np.random.default_rng(0)
-    actions = rng.uniform(-1, 1, (12, 3, 2)).astype(np.float32)
-    with SideBySide("point", 3, {"max_steps": 10}, workers) as together:
-        seen = [together.reset([4, 5, 6])]
-        seen += [together.step(rows) for rows in actions]
-        together.reset([4, 5, 6])
-        with pytest.raises(UserError, match="finite"):
-            together.step(np.full((3, 2), np.nan))
-    for row, seed in enumerate((4, 5, 6)):
-        world = make("point", max_steps=10)
-        assert np.array_equal(world.reset(seed)[0]["state"], seen[0].observations["state"][row])
-        for step in range(10):
-            alone = world.step(actions[step, row])
-            assert np.array_equal(alone[0]["state"], seen[step + 1].observations["state"][row])
-            assert alone[1] == seen[step + 1].rewards[row]
-            assert alone[2] == seen[step + 1].terminated[row]
-            assert alone[3] == seen[step + 1].truncated[row]
-            assert alone[4] == seen[step + 1].infos[row]
-
-
-def test_what_has_ended_is_left_alone():
-    with SideBySide("point", 2) as together:
-        together.reset([0, 1])
-        up, down = [0.0, 1.0], [0.0, -0.1]
-        while together.running.all():
-            ended = together.step(np.array([up, down]))
-        assert together.running.tolist() == [False, True]
-        later = together.step(
-            np.array([[np.nan, 0], up])
-        )  # the action of the first is not looked at
-        first, second = later.observations["state"]
-        assert np.array_equal(first, ended.observations["state"][0])
-        assert not np.array_equal(second, ended.observations["state"][1])
-        assert later.terminated.tolist() == [True, False]
-        assert later.infos[0] == ended.infos[0]
-        together.reset([2, 3])
-        assert together.running.all()
-
-
-def test_side_by_side_refuses():
-    with SideBySide("point", 2) as together:
-        with pytest.raises(UserError, match="reset"):
-            together.step(np.zeros((2, 2)))
-        with pytest.raises(UserError, match="2 environments"):
-            together.reset([1])
-        together.reset([1, 2])
-        with pytest.raises(UserError, match="as many actions"):
-            together.step(np.zeros((3, 2)))
-        with pytest.raises(UserError, match="finite"):
-            together.step(np.array([[0, 0], [np.nan, 0]]))
-    with pytest.raises(UserError, match="Did you mean 'point'"):
-        SideBySide("poin", 4, workers=2)
-    with pytest.raises(UserError, match="at least 1"):
-        SideBySide("point", 0)
