@@ -27,7 +27,7 @@ $(BIN)/python:
 # torch first and by its pinned version, so that no other package picks a build of it.
 $(VENV)/.user: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) install --quiet -c constraints.txt torch
-	$(PIP) install --quiet -c constraints.txt -e '.[text,image,report]'
+	$(PIP) install --quiet -c constraints.txt -e '.[text,image,report,episodes]'
 	@touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
