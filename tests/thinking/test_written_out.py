@@ -11,7 +11,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.nn import functional as F
 
 from argmind.nn.position import rotate, rotation
-from argmind.nn.written_out import gated, scaled
+from argmind.nn.written_out import gated, normed
 
 Operation = Callable[..., Tensor]
 
@@ -20,8 +20,8 @@ def turned(x: Tensor, _: Tensor) -> Tensor:
     return rotate(x[None, None], rotation(torch.arange(5)[None], 6, 10_000.0, x.dtype))
 
 
-def plainly_scaled(x: Tensor, weight: Tensor) -> Tensor:
-    return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 0.1) * weight
+def plainly_normed(x: Tensor) -> Tensor:
+    return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 0.1)
 
 
 def plainly_turned(x: Tensor, _: Tensor) -> Tensor:
@@ -33,7 +33,11 @@ def plainly_turned(x: Tensor, _: Tensor) -> Tensor:
 
 CASES: dict[str, tuple[Operation, Operation]] = {
     "gated": (gated, lambda a, b: F.silu(a) * b),
-    "scaled": (lambda x, w: scaled(x, w, 0.1), plainly_scaled),
+    "normed": (lambda x, w: normed(x, 0.1) * w, lambda x, w: plainly_normed(x) * w),
+    "centred": (
+        lambda x, w: normed(x, 0.1, centred=True) * w,
+        lambda x, w: plainly_normed(x - x.mean(-1, keepdim=True)) * w,
+    ),
     "turned": (turned, plainly_turned),
 }
 every = pytest.mark.parametrize("name", CASES)

@@ -318,6 +318,19 @@ def test_bf16_trains_with_fp32_weights(tmp_path):
     assert torch.allclose(*tensors, atol=0.05)
 
 
+@pytest.mark.parametrize(("precision", "inside"), [("tf32", "high"), ("fp32", "highest")])
+def test_matrix_products_have_the_precision_of_the_run_while_it_lasts(tmp_path, precision, inside):
+    seen = []
+
+    class Watch(Progress):
+        def advance(self, step):
+            seen.append(torch.get_float32_matmul_precision())
+
+    make_trainer(tmp_path, progress=Watch(), precision=precision, steps=2).fit()
+    assert seen == [inside, inside]
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
 def test_speed_and_utilisation(monkeypatch):
     from argmind.train import throughput
 

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from argmind.kernels.norms import rows
+
 
 def gated(a: Tensor, b: Tensor) -> Tensor:
     """``silu(a) · b``."""
@@ -58,65 +60,43 @@ class _GatedBackward(torch.autograd.Function):
         return along * slope + b_d * value, grad * (along * bend + b_d * slope), grad * a_d * slope
 
 
-def scaled(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """``x / sqrt(mean(x²) + eps) · weight`` over the last axis, in float32 at least."""
+def normed(x: Tensor, eps: float, centred: bool = False) -> Tensor:
+    """``c / sqrt(mean(c²) + eps)`` over the last axis, in float32 at least, then as ``x`` is.
+
+    ``c``: ``x``, less its mean where it is ``centred``.
+    """
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
-    if torch.compiler.is_compiling():
-        normed = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + eps)
-    else:
-        normed = _Normed.apply(wide, eps)
-    return normed.to(x.dtype) * weight
+    if not torch.compiler.is_compiling():
+        return _Normed.apply(wide, eps, centred).to(x.dtype)
+    c = wide - wide.mean(-1, keepdim=True) if centred else wide
+    return (c * torch.rsqrt(c.square().mean(-1, keepdim=True) + eps)).to(x.dtype)
 
 
 class _Normed(torch.autograd.Function):
-    """``n = x r`` with ``r = (mean(x²) + eps)^−½``."""
-
     @staticmethod
-    def forward(x: Tensor, eps: float) -> Tensor:
-        return x * _rate(x, eps)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, float], output: Tensor) -> None:  # noqa: ARG004
-        x, ctx.eps = inputs
-        ctx.save_for_backward(x)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
-        return _NormedBackward.apply(grad, *ctx.saved_tensors, ctx.eps), None
-
-
-class _NormedBackward(torch.autograd.Function):
-    """``r (g − n mean(g n))``."""
-
-    @staticmethod
-    def forward(grad: Tensor, x: Tensor, eps: float) -> Tensor:
-        r = _rate(x, eps)
-        return _across(grad, x * r, r)
+    def forward(x: Tensor, eps: float, centred: bool) -> Tensor:
+        return rows.normed(x, eps, centred)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG004
-        *tensors, ctx.eps = inputs
-        ctx.save_for_backward(*tensors)
+        x, *ctx.kind = inputs
+        ctx.save_for_backward(x)
 
     @staticmethod
-    def backward(ctx: Any, along: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[override]
-        """Of ``⟨t, r (g − n mean(g n))⟩``, r being a function of x."""
-        grad, x = ctx.saved_tensors
-        r = _rate(x, ctx.eps)
-        n = x * r
-        t_n, g_n = _mean(along, n), _mean(grad, n)
-        by_x = n * (3 * t_n * g_n - _mean(along, grad))
-        by_x = by_x.addcmul(along, g_n, value=-1).addcmul(grad, t_n, value=-1) * r.square()
-        return _across(along, n, r), by_x, None
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        return _NormedBackward.apply(grad, *ctx.saved_tensors, *ctx.kind), None, None
 
 
-def _rate(x: Tensor, eps: float) -> Tensor:
-    return torch.rsqrt(x.square().mean(-1, keepdim=True) + eps)
+class _NormedBackward(torch.autograd.Function):
+    @staticmethod
+    def forward(grad: Tensor, x: Tensor, eps: float, centred: bool) -> Tensor:
+        return rows.adjoint(grad, x, eps, centred)
 
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG004
+        grad, x, *ctx.kind = inputs
+        ctx.save_for_backward(grad, x)
 
-def _across(grad: Tensor, n: Tensor, r: Tensor) -> Tensor:
-    return torch.addcmul(grad, n, _mean(grad, n), value=-1) * r
-
-
-def _mean(a: Tensor, b: Tensor) -> Tensor:
-    return (a * b).mean(-1, keepdim=True)
+    @staticmethod
+    def backward(ctx: Any, along: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        return *rows.second(along, *ctx.saved_tensors, *ctx.kind), None, None

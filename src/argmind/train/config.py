@@ -31,8 +31,9 @@ class TrainingConfig:
     checkpoint_every: int = 500
     #: Newest checkpoints that stay on disk; the best one always stays.
     keep: int = 2
-    #: "auto" is bf16 autocast on a GPU that has it, else fp32; weights stay fp32.
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    #: "auto" is bf16 autocast on a GPU that has it, else fp32; weights stay fp32. "tf32" is fp32
+    #: whose matrix products keep 10 bits of mantissa, where a GPU has that.
+    precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
     #: Compile the work of a step: "on" refuses to train where the compiled gradients are wrong,
     #: "auto" compiles where it pays (a GPU, 2000 steps or more) and goes on without if it cannot.
     #: With both, one GPU replays a step as a CUDA graph; with "replay" it does that alone. A bare

@@ -249,6 +249,18 @@ def weighted_row(loss: Loss) -> tuple[list[str], Tensor]:
     return ["predictions", "loss", *loss.metrics], torch.stack(values) * loss.predictions
 
 
+@contextmanager
+def matrix_products(precision: str) -> Generator[None]:
+    """Inside the ``with`` block fp32 matrices are multiplied as this precision has it."""
+    before = torch.get_float32_matmul_precision()
+    if precision == "tf32":
+        torch.set_float32_matmul_precision("high")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 def resolve_precision(name: str, device: torch.device) -> str:
     """ "fp32" or "bf16" for "auto" on this device."""
     if name != "auto":

@@ -13,7 +13,7 @@ from argmind.objectives.base import Objective
 from argmind.train.checkpoint import folder_name
 from argmind.train.config import OptimizerConfig, TrainingConfig
 from argmind.train.distributed import join_world
-from argmind.train.engine import Engine
+from argmind.train.engine import Engine, matrix_products
 from argmind.train.files import explained
 from argmind.train.interrupts import Interrupts
 from argmind.train.metrics import require_tensorboard
@@ -92,6 +92,7 @@ class Trainer:
         world = join_world(self.training.device)
         with self._interrupts, ExitStack() as stack:
             engine = Engine(self.objective, self.data, self.training, self.optimizer, world)
+            stack.enter_context(matrix_products(engine.precision))
             progress = self._progress if world.is_main else Progress()
             stack.callback(progress.close)
             world.together(lambda: self._own_folder(stack, resume) if world.is_main else None)

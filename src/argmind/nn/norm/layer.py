@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from argmind.config import PartConfig
+from argmind.nn.written_out import normed
 from argmind.registry import Part, register
 
 
@@ -32,10 +33,7 @@ class LayerNorm(nn.Module, Part):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise ``x`` (..., dim); the result has the type of ``x``."""
-        wide = x.to(torch.promote_types(x.dtype, torch.float32))
-        centred = wide - wide.mean(-1, keepdim=True)
-        normed = centred * torch.rsqrt(centred.square().mean(-1, keepdim=True) + self.eps)
-        normed = normed.to(x.dtype)
+        found = normed(x, self.eps, centred=True)
         if self.weight is None or self.bias is None:
-            return normed
-        return normed * self.weight + self.bias
+            return found
+        return found * self.weight + self.bias

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from argmind.config import PartConfig
-from argmind.nn.written_out import scaled
+from argmind.nn.written_out import normed
 from argmind.registry import Part, register
 
 
@@ -16,7 +16,7 @@ from argmind.registry import Part, register
 class RMSNorm(nn.Module, Part):
     """``x / sqrt(mean(x²) + eps) · weight`` over the last axis, computed in at least fp32.
 
-    Written out rather than fused: the fused form has no second derivative on every device.
+    Not PyTorch's fused form: that has no second derivative on every device.
     Source: Zhang & Sennrich 2019.
     """
 
@@ -31,4 +31,4 @@ class RMSNorm(nn.Module, Part):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise ``x`` (..., dim); the result has the type of ``x``."""
-        return scaled(x, self.weight, self.eps)
+        return normed(x, self.eps) * self.weight

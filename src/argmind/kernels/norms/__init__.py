@@ -1,0 +1,1 @@
+"""Normalisation of rows with both derivatives, each in one pass."""
