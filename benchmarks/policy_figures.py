@@ -16,6 +16,8 @@ TIMING = "timing"
 #: The claim of the published comparison, and what it is held against.
 _MINE, _THEIRS = "ebt_2", "ddpm_100"
 _SHARE = "1"
+#: Environments with two ways to the goal.
+_WITH_ROUTES = ("pointmaze", "point")
 
 
 def figures(rows: Mapping[str, list[Row]]) -> Iterator[Named]:
@@ -59,8 +61,9 @@ def _success(name: str, runs: Sequence[Row]) -> Iterator[Named]:
         if task == "pusht":
             best = over(runs, lambda row, key=key: float(np.mean(row["ways"][key]["scores"])))
             yield f"{start}_coverage_{named}", best, "mean of the greatest coverage"
-        elif any(any(row["ways"][key]["routes"]) for row in runs):
-            left = over(runs, lambda row, key=key: left_share(row["ways"][key]["routes"]))
+        if TASKS[task].environment in _WITH_ROUTES:
+            taken = [row for row in runs if any(row["ways"][key]["routes"])]
+            left = over(taken or runs, lambda row, key=key: left_share(row["ways"][key]["routes"]))
             yield f"{start}_left_share_{named}", left, "of successes"
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from argmind.errors import UserError
 from argmind.eval.curves import seconds_at
 from argmind.policy.corruption import state_noise
-from argmind.policy.environments import Environment, make
+from argmind.policy.environments.base import EnvironmentConfig, environment_config
 from argmind.policy.gauge import Reading, Window, detect, failure_auroc, recovery
 from argmind.policy.policy import Policy
 from argmind.policy.rollout import Rollout, rollouts
@@ -41,45 +41,62 @@ class Acting:
     ) -> None:
         """``settings``: of the environment that it was taught in."""
         task, model = task_of(name)
-        self.settings = settings
         self.task, self.kind, self.folder = TASKS[task], KINDS[model], folder
+        self.config = environment_config(self.task.environment, settings)
+        longest = arguments.max_steps or self.config.max_steps
+        self.config = replace(self.config, max_steps=min(self.config.max_steps, longest))
         self.arguments, self.seed = arguments, seed
-        self.policy = self._load("last")
+        self.policy, self.way = self._load("last"), quick_way(self.kind)
+        #: Steps of the plans that say whether an episode is strange, or was disturbed: those made
+        #: at the step of the disturbance have not seen it.
+        execute, after = self.policy.execute, self.task.perturb_at + 1
+        self.early, self.late = range(_WINDOW * execute), range(after, after + 2 * execute)
 
     def measure(self) -> Row:
         """Everything."""
-        usual = {way.key: self._roll(self.policy, way) for way in self._ways()}
+        asked = [way for way in WAYS if way.kind == self.kind and way.key in self.arguments.ways]
+        usual = {way.key: self._roll(way) for way in asked if way != self.way}
+        quick = self._roll(self.way, **self._samples({*self.early, *self.late}))
+        usual |= {self.way.key: quick} if self.way in asked else {}
         return {
             "ways": {key: _plain(episodes) for key, episodes in usual.items()},
-            "by_training": self._by_training() if self.arguments.curve_episodes else [],
-            "gauge": self._gauge() if self.arguments.samples else {},
+            "by_training": self._by_training(quick) if self.arguments.curve_episodes else [],
+            "gauge": self._gauge(quick) if self.arguments.samples else {},
         }
 
     def _load(self, which: Any) -> Policy:
         return Policy.load(self.folder, which=which, seed=self.seed)
 
-    def _ways(self) -> list[Way]:
-        asked = self.arguments.ways
-        return [way for way in WAYS if way.kind == self.kind and way.key in asked]
-
     def _roll(
-        self, policy: Policy, way: Way, episodes: int | None = None, **settings: Any
+        self,
+        way: Way,
+        episodes: int | None = None,
+        *,
+        policy: Policy | None = None,
+        config: EnvironmentConfig | None = None,
+        **settings: Any,
     ) -> list[Rollout]:
+        policy, config = policy or self.policy, config or self.config
         count = self.arguments.episodes if episodes is None else episodes
         seeds = range(FIRST_SEED, FIRST_SEED + count)
-        return rollouts(policy, self._environment, seeds, way.of(policy), **settings)
+        return rollouts(policy, config.build, seeds, way.of(policy), **settings)
 
-    def _environment(self) -> Environment:
-        return make(self.task.environment, **self.settings)
+    def _samples(self, steps: Container[int]) -> dict[str, Any]:
+        """Settings for the spread of samples where there is no energy, beside plans that count."""
+        if self.kind != "dp" or not self.arguments.samples:
+            return {}
+        return {"samples": self.arguments.samples, "samples_at": steps}
 
-    def _by_training(self) -> list[Row]:
-        """Success at every checkpoint, on the first episodes."""
+    def _by_training(self, last: Sequence[Rollout]) -> list[Row]:
+        """Success at every checkpoint, on the first episodes; those of the last are known."""
         steps = checkpoints(self.folder)
         seconds = seconds_at(self.folder, np.array(steps))
-        way = quick_way(self.kind)
+        count = min(self.arguments.curve_episodes, len(last))
         found: list[Row] = []
         for step, after_s in zip(steps, seconds, strict=True):
-            episodes = self._roll(self._load(step), way, self.arguments.curve_episodes)
+            episodes = last[:count]
+            if step != steps[-1]:
+                episodes = self._roll(self.way, count, policy=self._load(step))
             scores = [one.score for one in episodes]
             success = float(np.mean([one.success for one in episodes]))
             found.append(
@@ -92,33 +109,36 @@ class Acting:
             )
         return found
 
-    def _gauge(self) -> Row:
+    def _gauge(self, usual: Sequence[Rollout]) -> Row:
         """Is a strange observation noticed, and is a disturbance overcome?
 
         Energy models read energies; others read how far samples lie apart, if they draw any.
         """
-        way = quick_way(self.kind)
-        draws = self.kind == "dp"
-        samples = {"samples": self.arguments.samples} if draws else {}
-        readings: Sequence[Reading] = ("spread",) if draws else ("energy", "start", "drop")
-        usual = self._roll(self.policy, way, **samples)
-        found: Row = {"way": way.key}
+        usual = usual[: self.arguments.gauge_episodes]
+        found: Row = {"way": self.way.key, "episodes": len(usual)}
+        readings: Sequence[Reading] = ("energy", "start", "drop")
+        readings = ("spread",) if self.kind == "dp" else readings
         if self.kind != "bc":
-            noise = state_noise(self.policy, self.arguments.noise_std)
-            strange = self._roll(self.policy, way, corrupt=noise, **samples)
-            found["noise"] = _detected(usual, strange, readings, Window(count=_WINDOW))
-            chance = failure_auroc(usual, readings[0], Window(count=_WINDOW))
-            found["failure_auroc"] = chance.value
+            window = Window(count=_WINDOW)
+            found["noise"] = _detected(usual, self._strange(len(usual)), readings, window)
+            found["failure_auroc"] = failure_auroc(usual, readings[0], window).value
         hit_at = self.task.perturb_at
         try:
-            hit = self._roll(self.policy, way, perturb_at=hit_at, **samples)
+            hit = self._roll(self.way, len(usual), perturb_at=hit_at, **self._samples(self.late))
         except UserError:  # there is nothing that a hand could move
             return found
         found |= _recovered(hit)
         if self.kind != "bc":
-            window = Window(step=hit_at, count=2)
+            window = Window(step=self.late.start, count=2)
             found["perturbed"] = _detected(usual, hit, readings, window)
         return found
+
+    def _strange(self, count: int) -> list[Rollout]:
+        """Episodes of noisy states, for as long as anything is read off them."""
+        noise = state_noise(self.policy, self.arguments.noise_std)
+        brief = replace(self.config, max_steps=min(self.config.max_steps, len(self.early)))
+        samples = self._samples(self.early)
+        return self._roll(self.way, count, config=brief, corrupt=noise, **samples)
 
 
 def _plain(episodes: Sequence[Rollout]) -> Row:

@@ -62,6 +62,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--points", type=int, default=4, help="checkpoints along a training")
     parser.add_argument("--curve-episodes", type=int, default=20, help="at each of them; 0: none")
     parser.add_argument("--samples", type=int, default=8, help="that tell a spread; 0: no gauge")
+    parser.add_argument("--gauge-episodes", type=int, help="of the gauge (default: all)")
+    parser.add_argument("--max-steps", type=int, help="end episodes of any task here, if longer")
     parser.add_argument("--noise-std", type=float, default=0.3, help="of strange states, in ±1")
     halves = parser.add_mutually_exclusive_group()
     halves.add_argument("--train-only", type=Path, metavar="RUNS", help="train, and store runs")

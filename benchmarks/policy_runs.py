@@ -6,7 +6,7 @@ import argparse
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +17,7 @@ COST = "cost.json"
 
 
 @contextmanager
-def trained_run(name: str, seed: int, arguments: argparse.Namespace) -> Iterator[tuple[Path, Row]]:
+def trained_run(name: str, seed: int, arguments: argparse.Namespace) -> Generator[tuple[Path, Row]]:
     """The folder of a job's run and what it cost: found where it is stored, or trained now.
 
     What is trained now is kept with ``--train-only`` and thrown away otherwise.

@@ -32,14 +32,16 @@ class Task:
     perturb_at: int
 
 
-def _metaworld(task: str) -> Task:
-    return Task("metaworld", "policy_metaworld", 50, 60, settings={"task": f"{task}-v3"})
+def _metaworld(task: str, perturb_at: int) -> Task:
+    return Task("metaworld", "policy_metaworld", 50, perturb_at, settings={"task": f"{task}-v3"})
 
 
-METAWORLD = ("push", "pick-place", "door-open", "peg-insert-side", "assembly")
+#: Tasks, and when a hand moves their objects: before any expert's hand closes or lifts them, and
+#: just before a plan. It cannot move the door.
+METAWORLD = {"push": 15, "pick-place": 15, "door-open": 15, "peg-insert-side": 15, "assembly": 7}
 TASKS: Mapping[str, Task] = {
     "pusht": Task("pusht", "policy_pusht", 200, 100),
-    **{f"metaworld-{task}": _metaworld(task) for task in METAWORLD},
+    **{f"metaworld-{task}": _metaworld(task, at) for task, at in METAWORLD.items()},
     "pointmaze": Task("pointmaze", "policy_pointmaze", 100, 80),
     "point": Task("point", "policy_point", 100, 16),
 }

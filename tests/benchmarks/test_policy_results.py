@@ -98,6 +98,18 @@ def test_success_coverage_and_routes_have_the_agreed_names() -> None:
     assert "metaworld_pick_place_left_share_ebt_2" not in found
 
 
+def test_the_share_of_routes_is_over_seeds_that_took_any() -> None:
+    rows = {
+        "pointmaze_ebt": [
+            row(0, {"ebt_2": way([1, 1], "lr"), "ebt_1": way([0, 0])}),
+            row(1, {"ebt_2": way([0, 0]), "ebt_1": way([0, 0])}),
+        ]
+    }
+    found = named(rows)
+    assert found["pointmaze_left_share_ebt_2"].value == 0.5
+    assert math.isnan(found["pointmaze_left_share_ebt_1"].value)
+
+
 def test_differences_pair_episodes_of_seeds_that_both_have() -> None:
     rows = {
         "point_ebt": [row(1, {"ebt_2": way([1, 1])}), row(2, {"ebt_2": way([0, 0])})],

@@ -153,6 +153,20 @@ def test_a_disturbance(run):
     assert ok(*words)["rows"][0]["recovery"] is None
 
 
+def test_noise_on_what_is_seen_changes_energies(run):
+    words = ["rollout", run("ebt"), *SHORT, "--steps", 2]
+    usual, noisy, again = (ok(*words, *more) for more in ([], ["--noise", 0.5], ["--noise", 0.5]))
+    assert (usual["noise"], noisy["noise"]) == (None, 0.5)
+
+    def energies(found: dict) -> list[float]:
+        return [plan["energy"] for one in found["rows"][0]["rollouts"] for plan in one["plans"]]
+
+    assert energies(noisy) == energies(again)
+    assert noisy["rows"][0]["energy"] != usual["rows"][0]["energy"]
+    assert "more than 0" in cli(*words, "--noise", -1).err
+    assert "no number" in cli(*words, "--noise", "much").err
+
+
 def test_a_deadline(run):
     began = time.perf_counter()
     found = ok("rollout", run("ebt"), *SHORT, "--steps", 100_000, "--deadline-ms", 50)

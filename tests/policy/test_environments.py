@@ -166,6 +166,23 @@ def test_tasks_of_metaworld(task):
             world.perturb(np.random.default_rng(0))
 
 
+@absent("metaworld")
+def test_metaworld_is_told_of_touches_as_its_package_would_tell():
+    world = make("metaworld", task="pick-place-v3")
+    inner = world._world
+    mine, slow = inner.touching_object, type(inner).touching_object
+    said: list[tuple[bool, bool]] = []
+
+    def both(shape: int) -> bool:
+        said.append((mine(shape), bool(slow(inner, shape))))
+        return said[-1][0]
+
+    inner.touching_object = both
+    played(world, 1)
+    assert all(one == other for one, other in said)
+    assert {one for one, _ in said} == {True, False}
+
+
 # ------------------------------------------------------------------ pictures
 
 

@@ -223,6 +223,19 @@ def test_the_spread_of_samples_beside_every_plan() -> None:
     assert all(0 < spread < 0.2 for spread in spreads)
 
 
+def test_the_spread_of_samples_at_some_steps_alone() -> None:
+    policy = policy_of(Stand(noise=0.2))
+    every, some = (
+        rollouts(policy, Line, [1, 2], samples=5, samples_at=steps)
+        for steps in (None, range(8, 16))
+    )
+    for all_plans, few_plans in zip(every, some, strict=True):
+        assert len(few_plans.plans) > 2
+        for plan, other in zip(all_plans.plans, few_plans.plans, strict=True):
+            assert other.step == plan.step
+            assert other.spread == plan.spread if plan.step == 8 else math.isnan(other.spread)
+
+
 def test_an_episode_whose_thinking_diverges_is_lost_alone() -> None:
     class Jump(Line):
         def _seen(self):

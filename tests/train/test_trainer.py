@@ -323,7 +323,7 @@ def test_matrix_products_have_the_precision_of_the_run_while_it_lasts(tmp_path, 
     seen = []
 
     class Watch(Progress):
-        def advance(self, step):
+        def advance(self, step):  # noqa: ARG002
             seen.append(torch.get_float32_matmul_precision())
 
     make_trainer(tmp_path, progress=Watch(), precision=precision, steps=2).fit()

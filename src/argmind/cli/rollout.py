@@ -57,12 +57,18 @@ def add(parsers: Parsers) -> None:
     )
     parser.add_argument(
         "--deadline-ms",
-        type=_milliseconds,
+        type=_positive,
         metavar="MS",
         help="think about each plan for so long, at most, and take the best so far",
     )
     parser.add_argument(
         "--perturb-at", type=whole(0), metavar="STEP", help="disturb every episode before this step"
+    )
+    parser.add_argument(
+        "--noise",
+        type=_positive,
+        metavar="STD",
+        help="normal noise on the states seen, where what the demonstrations show spans 2",
     )
     parser.add_argument(
         "--batch-size", type=whole(1), default=50, metavar="B", help="episodes side by side"
@@ -115,7 +121,7 @@ def _opened(args: argparse.Namespace) -> Policy:
     return policy
 
 
-def _milliseconds(text: str) -> float:
+def _positive(text: str) -> float:
     try:
         value = float(text)
     except ValueError as error:
@@ -128,6 +134,7 @@ def _milliseconds(text: str) -> float:
 def _episodes(
     policy: Policy, world: EnvironmentConfig, budget: Budget, args: argparse.Namespace
 ) -> list[Rollout]:
+    from argmind.policy.corruption import state_noise
     from argmind.policy.rollout import rollouts
 
     drawn = 0 if args.render is None else args.render_episodes
@@ -141,6 +148,7 @@ def _episodes(
             at_once=args.batch_size,
             perturb_at=args.perturb_at,
             pictures=drawn,
+            corrupt=state_noise(policy, args.noise) if args.noise else None,
             on_done=done,
         )
 
@@ -166,6 +174,7 @@ def _head(policy: Policy, world: EnvironmentConfig, args: argparse.Namespace) ->
         "execute": policy.execute,
         "deadline_ms": args.deadline_ms,
         "perturb_at": args.perturb_at,
+        "noise": args.noise,
         "side_by_side": 1 if args.deadline_ms is not None else min(args.batch_size, args.episodes),
         "render": None if args.render is None else str(args.render),
     }

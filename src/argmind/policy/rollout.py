@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -98,9 +98,9 @@ class RolloutConfig:
 
     ``at_once``: so many environments side by side, whose plans are made together; with a deadline
     every plan is made alone, since the deadline is its own. ``perturb_at``: before this step a hand
-    disturbs the episode. ``samples``: the spread of so many plans is measured beside each plan.
-    ``pictures``: the first so many episodes are drawn. ``corrupt``: what becomes of observations on
-    their way to the policy.
+    disturbs the episode. ``samples``: the spread of so many plans is measured beside each plan, or
+    beside those made at steps in ``samples_at``. ``pictures``: the first so many episodes are
+    drawn. ``corrupt``: what becomes of observations on their way to the policy.
     """
 
     budget: Budget | None = None
@@ -108,6 +108,7 @@ class RolloutConfig:
     at_once: int = 50
     perturb_at: int | None = None
     samples: int = 0
+    samples_at: Container[int] | None = None
     pictures: int = 0
     corrupt: Corrupt | None = None
 
@@ -222,7 +223,8 @@ def _plan(policy: Policy, episodes: Sequence[_Episode], number: int, config: Rol
     seeds = policy.plan_seeds([episode.record.seed for episode in episodes], number)
     plan = policy.plan(histories, config.budget, seeds=seeds, deadline_ms=config.deadline_ms)
     spread = np.full(len(episodes), np.nan)
-    if config.samples:
+    asked, step = config.samples_at, episodes[0].record.steps
+    if config.samples and (asked is None or step in asked):
         spread = policy.spread(histories, config.samples, config.budget, seeds=seeds)
     for row, episode in enumerate(episodes):
         episode.take(plan, row, float(spread[row]))

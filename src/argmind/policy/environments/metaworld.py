@@ -18,6 +18,8 @@ from argmind.registry import register
 _UPSIDE_DOWN = ("corner", "corner2", "corner3")
 #: Where things are in a state: the hand, its opening, the object, a second one, the goal.
 _HAND, _OBJECT, _SECOND, _TARGET = slice(0, 3), slice(4, 7), slice(11, 14), slice(36, 39)
+#: Shapes of the two fingers.
+_PADS = ("leftpad_geom", "rightpad_geom")
 #: A moved object is let go so far beside and above where it began, in metres.
 _SHOVE, _DROP = 0.05, 0.005
 
@@ -60,6 +62,7 @@ class MetaWorld(Environment):
         world._freeze_rand_vec = False
         world.seeded_rand_vec = True
         world.__dict__.pop("sawyer_observation_space", None)
+        world.touching_object = self._touching
         self._cameras: dict[int, Camera] = {}
 
     @property
@@ -109,6 +112,20 @@ class MetaWorld(Environment):
             camera.close()
         self._cameras.clear()
         self._world.close()
+
+    def _touching(self, shape: int) -> bool:
+        """Do both fingers press on a shape? The package's own, which takes half of a step, faster.
+
+        It goes over the contacts one by one, as Python objects, and twice.
+        """
+        data = self._world.data
+        pairs, address = data.contact.geom, data.contact.efc_address
+        on_shape = (pairs == shape).any(1)
+        presses = (
+            data.efc_force[address[on_shape & (pairs == data.geom(pad).id).any(1)]].sum() > 0
+            for pad in _PADS
+        )
+        return all(presses)
 
     def _free_object(self) -> int | None:
         """Number of the first joint that lets a body go anywhere."""
