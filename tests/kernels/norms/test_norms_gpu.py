@@ -23,6 +23,13 @@ def test_double_precision_and_long_rows_are_left_to_the_plain_form() -> None:
     assert rows.kernels(torch.ones(1, rows.LONGEST_ROW + 1, device="cuda")) is None
 
 
+def test_tensors_without_memory_are_left_to_the_plain_form() -> None:
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    with FakeTensorMode():
+        assert rows.kernels(torch.ones(2, 4, device="cuda")) is None
+
+
 @pytest.mark.parametrize("centred", [False, True])
 def test_three_derivatives_as_in_double_precision(centred: bool) -> None:
     def third(dtype: torch.dtype) -> torch.Tensor:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from types import ModuleType
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 _TYPES = (torch.float32, torch.bfloat16, torch.float16)
 #: Longer rows do not fit into one program's registers.
@@ -56,9 +56,13 @@ def second(
 
 
 def kernels(*tensors: Tensor) -> ModuleType | None:
-    """The Triton forms, where they serve: CUDA, no float64, rows that are not too long."""
+    """The Triton forms, where they serve: CUDA, no float64, rows that are not too long.
+
+    Nor other kinds of tensors: those that only foretell shapes have no memory for a kernel to read.
+    """
     for x in tensors:
-        if not x.is_cuda or x.dtype not in _TYPES or x.shape[-1] > LONGEST_ROW:
+        real = type(x) in (Tensor, nn.Parameter) and x.is_cuda
+        if not real or x.dtype not in _TYPES or x.shape[-1] > LONGEST_ROW:
             return None
     try:
         from argmind.kernels.norms import triton_rows
