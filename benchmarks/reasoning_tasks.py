@@ -26,6 +26,18 @@ EBT = "ebt"
 TEXT = "tpp"
 #: Of a model without energy, what is widened until it has the energy model's parameters.
 _WIDTH = "feedforward.multiplier"
+#: Settings of rivals whose own are for long trainings, or are slow on a GPU.
+_IN_SHORT_RUNS = {
+    # Fewer passes a step, and a problem is left sooner for another: more steps, more problems.
+    "recursive": (
+        "predictor.thoughts=2",
+        "predictor.cycles=2",
+        "thinking.steps=4",
+        "training.ema_decay=0.995",
+    ),
+    # A step that is the same every time is replayed.
+    "loop": ("objective.drawn_for=problem",),
+}
 #: Answers that are numbers lie within ± this; diffusion cuts its estimates there.
 _LARGEST_NUMBER = 8.0
 
@@ -131,8 +143,8 @@ def _of_model(name: str, model: str, task: Task) -> tuple[str, ...]:
     kind, _, variant = model.partition("_")
     if kind == EBT:
         return (*task.ebt, *(VARIANTS[name][variant] if variant else ()))
-    if model == "recursive":
-        return ("training.ema_decay=0.995",)
+    if model in _IN_SHORT_RUNS:
+        return _IN_SHORT_RUNS[model]
     if task.numbers and model in ("diffusion", "ired"):
         return (f"predictor.clip={_LARGEST_NUMBER}",)
     return ()

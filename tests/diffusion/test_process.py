@@ -15,6 +15,7 @@ PROCESSES = {
     "linear": process_for("epsilon", "linear"),
     "cosine": process_for("epsilon", "cosine"),
     "flow": process_for("velocity"),
+    "clean": process_for("clean", "cosine"),
 }
 
 every = pytest.mark.parametrize("process", PROCESSES.values(), ids=PROCESSES)
@@ -83,7 +84,14 @@ def test_a_schedule_is_kept_whole_in_single_precision() -> None:
     torch.testing.assert_close(single.double(), double, rtol=1e-7, atol=0)
 
 
-@pytest.mark.parametrize("target", ["epsilon", "velocity"])
+def test_told_clean_data_is_taken_as_it_is() -> None:
+    process, x = PROCESSES["clean"], normal(2, 3)
+    noise, most = normal(2, 3, seed=1), process.most_noise(x)
+    assert torch.equal(process.target(x, noise, most), x)
+    assert torch.equal(process.clean(noise, x, most), x), "even where nothing but noise is left"
+
+
+@pytest.mark.parametrize("target", ["epsilon", "velocity", "clean"])
 def test_nothing_of_a_process_is_saved(target: Target) -> None:
     assert not process_for(target).state_dict()
 

@@ -50,6 +50,15 @@ def test_agreement(method: Method, name: str, steps: int) -> None:
         assert torch.equal(mine.passes, other.passes)
 
 
+def test_agreement_where_clean_data_is_told() -> None:
+    process, x = process_for("clean"), noise(6, 3)
+    start, network = process.most_noise(x), Perfect(process)
+    ours = list(sample(network, process, "ddim", x, process.path(start, 10)))
+    found = sample_by_scheduler(network, process, "DDIMScheduler", x, start, 10)
+    for mine, other in zip(ours, found, strict=True):
+        torch.testing.assert_close(mine.x, other.x, rtol=1e-4, atol=1e-5)
+
+
 def test_agreement_from_a_noise_level_with_bounded_estimates() -> None:
     process, x = process_of("DDPMScheduler"), noise(6, 3)
     start = torch.full((6,), 599.0, dtype=torch.float64)

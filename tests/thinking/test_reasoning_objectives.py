@@ -105,6 +105,83 @@ def test_models_of_noise_learn_to_tell_it(name: str) -> None:
     assert sum(values[-20:]) < 0.8 * sum(values[:20])
 
 
+@pytest.mark.parametrize("inputs", [INPUTS, NUMBERS])
+def test_a_model_that_tells_the_answer_is_sampled_to_it(inputs: dict) -> None:
+    """Where the network knows the answer, the walk ends there, whatever it began with."""
+    predictor = built("answer_diffusion", inputs=inputs, transformer=SMALL)
+    asked = batch()
+    target = asked["target"]
+    if inputs is NUMBERS:
+        generator = torch.Generator().manual_seed(0)
+        asked["given"] = torch.randn(8, 6, 2, generator=generator, dtype=torch.float64)
+        asked["target"] = target = 0.3 * asked["given"].mean(-1, keepdim=True).expand(8, 6, 3)
+        said = target
+    else:
+        said = 20.0 * torch.nn.functional.one_hot(target, 4).double()
+    predictor.say = lambda x, time, problem: said[:, None].expand_as(x)  # noqa: ARG005
+    problem, target = predictor.task(asked)
+    got = predictor.predict(problem, Budget(candidates=2))
+    assert (predictor.loss(got.output, target) < 1e-4).all()
+    objective = part_config("objective", "answer_diffusion").build(predictor)
+    predictor.say = lambda x, time, problem: said.expand_as(x)  # noqa: ARG005
+    told = objective(asked, torch.Generator().manual_seed(0))
+    assert told.value < 1e-4
+    assert "clean_error" in told.metrics
+
+
+@pytest.mark.parametrize("target", ["clean", "epsilon", "velocity"])
+def test_only_what_tells_the_answer_weighs_symbols(target: str) -> None:
+    sampler = "euler" if target == "velocity" else "ddim"
+    options = {"transformer": SMALL, "target": target, "sampler": sampler}
+    predictor = built("answer_diffusion", **options)
+    problem, _ = predictor.task(batch())
+    x, time = torch.randn(8, 6, 4).double(), torch.full((8,), 0.5).double()
+    sums = predictor.tell(x, time, problem).sum(-1)
+    # Probabilities p as 2 p − 1: over four symbols they add up to −2.
+    assert torch.allclose(sums, torch.full_like(sums, -2.0)) == (target == "clean")
+    assert built("answer_diffusion", inputs=NUMBERS, **options).weighs is False
+
+
+# ---------------------------------------------------------------------- drawn numbers of turns
+
+
+def looped(**options):
+    predictor = built("looped", steps=3, transformer=SMALL)
+    return part_config("objective", "supervised", **options).build(predictor).train()
+
+
+@pytest.mark.parametrize("loss_on", ["all", "last"])
+def test_turns_drawn_for_problems_are_like_those_drawn_for_batches(loss_on: str) -> None:
+    """Both teach the same on average over draws."""
+    each = {}
+    for drawn_for in ("batch", "problem"):
+        objective = looped(loss_on=loss_on, fewest_turns=1, drawn_for=drawn_for)
+        draws = [torch.Generator().manual_seed(seed) for seed in range(100)]
+        with torch.no_grad():
+            each[drawn_for] = torch.stack([objective(batch(), draw).value for draw in draws])
+        assert objective.repeats == (drawn_for == "problem")
+    torch.testing.assert_close(each["batch"].mean(), each["problem"].mean(), rtol=0.02, atol=0)
+    assert each["problem"].std() < each["batch"].std()
+
+
+def test_without_a_draw_all_turns_count_alike() -> None:
+    objective, generator = looped(), torch.Generator()
+    problem, target = objective.predictor.task(batch())
+    turns = objective.predictor.turns(problem, 3)
+    losses = [objective.predictor.loss(turn.output, target).mean() for turn in turns]
+    torch.testing.assert_close(objective(batch(), generator).value, sum(losses) / 3)
+    last = looped(loss_on="last")(batch(), generator).value
+    torch.testing.assert_close(last, losses[-1])
+
+
+def test_what_a_recursion_is_given_is_as_large_as_what_it_carries() -> None:
+    dim = 64
+    wide = BidirectionalConfig(num_layers=1, num_heads=2, hidden_dim=dim)
+    predictor = built("recursive", transformer=wide)
+    rows = predictor.rows(predictor.task(batch())[0])
+    assert 0.5 < rows.std() < 3
+
+
 # ---------------------------------------------------------------------- deep supervision
 
 
@@ -165,7 +242,7 @@ def test_a_later_segment_goes_on_from_the_latents_of_the_one_before() -> None:
 def test_only_the_last_cycle_is_differentiated() -> None:
     predictor = built("recursive", transformer=SMALL, thoughts=1, cycles=3)
     problem, _ = predictor.task(batch())
-    rows = predictor.problem(problem).detach().requires_grad_()
+    rows = predictor.rows(problem).detach().requires_grad_()
     latents = predictor.segment(rows, predictor.begin(rows))
     (whole,) = torch.autograd.grad(latents.answer.square().sum(), rows)
     start = predictor.begin(rows)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from argmind.randomness import Randomness, uniform
 
-Target = Literal["epsilon", "velocity"]
+Target = Literal["epsilon", "velocity", "clean"]
 Betas = Literal["linear", "cosine"]
 
 
@@ -129,6 +129,24 @@ class VariancePreserving(Process):
         return (x_t - scales.noise * said) / scales.data
 
 
+class Restoring(VariancePreserving):
+    """The same process, the network telling x itself.
+
+    What is told at the most noise is an estimate already, where ε there says nothing of x.
+    Source: Ho et al. 2020 (section 3.2); Salimans & Ho 2022.
+    """
+
+    tells = "clean"
+
+    def target(self, x: Tensor, noise: Tensor, time: Tensor) -> Tensor:  # noqa: ARG002
+        """``x``."""
+        return x
+
+    def clean(self, x_t: Tensor, said: Tensor, time: Tensor) -> Tensor:  # noqa: ARG002
+        """What was said."""
+        return said
+
+
 class Flow(Process):
     """``x_t = (1 − t) x + t ε`` for t in [0, 1], the network telling the velocity ``ε − x``.
 
@@ -173,8 +191,10 @@ class Flow(Process):
 
 
 def process_for(target: Target, betas: Betas = "linear") -> Process:
-    """The process of networks that tell ``epsilon`` (DDPM) or ``velocity`` (flow)."""
-    return VariancePreserving(betas) if target == "epsilon" else Flow()
+    """The process of networks that tell ``epsilon`` or ``clean`` (DDPM), or ``velocity`` (flow)."""
+    if target == "velocity":
+        return Flow()
+    return VariancePreserving(betas) if target == "epsilon" else Restoring(betas)
 
 
 def beta_schedule(name: Betas, times: int) -> Tensor:

@@ -1,8 +1,9 @@
 """From noise, or from something noisy, to clean data in a number of network passes.
 
 Rows may start at different times. ``ddpm`` (ancestral, draws noise) and ``ddim`` (draws none) go
-with networks that tell ε; ``euler`` and ``heun`` (two passes a step) with those that tell a
-velocity. Any process and row lies on ``x_t = a x + s ε``, so all but ``heun`` are one formula::
+with networks that tell ε or clean data; ``euler`` and ``heun`` (two passes a step) with those that
+tell a velocity. Any process and row lies on ``x_t = a x + s ε``, so all but ``heun`` are one
+formula::
 
     x_t' = a' x̂ + √(s'² − σ²) ε̂ + σ z,    σ² = η² (s² − (a/a')² s'²) s'² / s²
 
@@ -28,6 +29,7 @@ Method = Literal["ddpm", "ddim", "euler", "heun"]
 METHODS: dict[Target, tuple[Method, ...]] = {
     "epsilon": ("ddpm", "ddim"),
     "velocity": ("euler", "heun"),
+    "clean": ("ddpm", "ddim"),
 }
 
 #: ``network(x_t, time)``: what the process's ``clean`` understands.

@@ -77,7 +77,7 @@ def _scheduler(process: Process, name: str, start: float, clip: float | None) ->
     wanted = {
         "trained_betas": betas.numpy(),
         "num_train_timesteps": len(betas),
-        "prediction_type": "epsilon",
+        "prediction_type": "sample" if process.tells == "clean" else "epsilon",
         "timestep_spacing": "trailing",
         "clip_sample": clip is not None,
         "clip_sample_range": clip or 1.0,

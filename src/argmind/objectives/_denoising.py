@@ -27,7 +27,7 @@ class Denoising(Objective[P]):
 
     @property
     def metric(self) -> str:
-        """``epsilon_error`` or ``velocity_error``."""
+        """``epsilon_error``, ``velocity_error`` or ``clean_error``."""
         model: Any = self.predictor
         return f"{model.process.tells}_error"
 

@@ -1,4 +1,4 @@
-"""How a diffusion model of answers learns: telling their noise at drawn times."""
+"""How a diffusion model of answers learns: telling them, or their noise, at drawn times."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from argmind.registry import register
 
 @register("objective", "answer_diffusion")
 class AnswerDiffusionObjective(AnswerObjective[AnswerDiffusion]):
-    """``mean (told − asked)²`` over all tokens, asked being ε or the velocity, at drawn times."""
+    """At drawn times, the task's loss of the answers told, over the tokens asked for.
+
+    Of a model that tells ε or the velocity: ``mean (told − asked)²`` over all tokens.
+    """
 
     @dataclass(frozen=True, kw_only=True)
     class Config(PartConfig):
@@ -26,7 +29,7 @@ class AnswerDiffusionObjective(AnswerObjective[AnswerDiffusion]):
     def __init__(self, config: Config, predictor: AnswerDiffusion) -> None:  # noqa: ARG002
         super().__init__()
         self.predictor = predictor
-        self._error = self.stage(self._squared_error)
+        self._error = self.stage(self._told_error)
 
     @property
     def repeats(self) -> bool:
@@ -40,13 +43,15 @@ class AnswerDiffusionObjective(AnswerObjective[AnswerDiffusion]):
             value, {f"{self.predictor.config.target}_error": value.detach()}, len(batch["known"])
         )
 
-    def _squared_error(self, batch: dict[str, Tensor], source: Randomness) -> Tensor:
+    def _told_error(self, batch: dict[str, Tensor], source: Randomness) -> Tensor:
         model = self.predictor
-        problem, _ = model.task(batch)
+        problem, target = model.task(batch)
         answer = model.answers.ideal(batch["target"]).to(model.condition)
         time, noise = model.process.draw(answer, source), normal(answer.shape, answer, source)
-        told = model.tell(model.process.noised(answer, noise, time), time, problem)
-        return (told - model.process.target(answer, noise, time)).square().mean()
+        said = model.say(model.process.noised(answer, noise, time), time, problem)
+        if model.config.target == "clean":
+            return model.loss(said, target).mean()
+        return (said - model.process.target(answer, noise, time)).square().mean()
 
     def training_flops(self, batch: dict[str, Tensor]) -> float:
         """Three forward passes."""

@@ -70,7 +70,7 @@ class DeepSupervision(AnswerObjective[Recursive]):
         """The latents after a segment, the logit of being right, and how the answer is judged."""
         model = self.predictor
         problem, target = model.task(samples)
-        latents = model.segment(model.problem(problem), latents)
+        latents = model.segment(model.rows(problem), latents)
         output, right = model.readout(latents.answer), model.right(latents)
         judged = {model.metric: model.loss(output, target).mean()}
         scores = model.scores(output.detach(), target)

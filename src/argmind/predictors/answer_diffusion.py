@@ -1,7 +1,8 @@
-"""Diffusion over answers: IRED's own comparison, from the energy model's trunk."""
+"""Diffusion over answers: the energy model's trunk denoises them."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,9 +30,12 @@ from argmind.thinking.thinker import ThinkingConfig
 class AnswerDiffusion(AnswerPredictor):
     """Denoises answers as numbers, ±1 for symbols, given the problem and the time.
 
-    A budget's steps are the sampler's, by default ``thinking.steps``; of its candidates the one
-    whose estimate moved least at the end is kept. Source: Du, Mao & Tenenbaum 2024 (IRED), where it
-    is the comparison; Chen et al. 2023 (analog bits).
+    With ``target=clean`` the network tells the answer itself, of symbols their probabilities; with
+    ``epsilon`` the noise, as in IRED's comparison: harder to learn where answers follow from
+    problems, since at the most noise it says nothing of them. A budget's steps are the sampler's,
+    by default ``thinking.steps``; of its candidates the one whose estimate moved least at the end
+    is kept. Source: Du, Mao & Tenenbaum 2024 (IRED), where it is the comparison; Chen et al. 2023
+    (analog bits); Dieleman et al. 2022 (CDCD) for probabilities taught by cross-entropy.
     """
 
     thinks = True
@@ -39,7 +43,7 @@ class AnswerDiffusion(AnswerPredictor):
     @dataclass(frozen=True, kw_only=True)
     class Config(PartConfig):
         transformer: BidirectionalConfig = field(default_factory=BidirectionalConfig)
-        target: Target = "epsilon"
+        target: Target = "clean"
         betas: Betas = "cosine"
         sampler: Method = "ddim"
         #: Estimates of answers are kept within ± this.
@@ -69,7 +73,17 @@ class AnswerDiffusion(AnswerPredictor):
         """Those of its recipe: training has none."""
         return self.steps
 
+    @property
+    def weighs(self) -> bool:
+        """Does the network give logits of symbols?"""
+        return bool(self.layout.symbols) and self.config.target == "clean"
+
     def tell(self, x: Tensor, time: Tensor, problem: Asked) -> Tensor:
+        """What the process's ``clean`` understands: expected answers, where symbols are weighed."""
+        said = self.say(x, time, problem)
+        return 2 * said.softmax(-1) - 1 if self.weighs else said
+
+    def say(self, x: Tensor, time: Tensor, problem: Asked) -> Tensor:
         """What the network says of ``x`` (B, L, W) or (B, N, L, W) at times (B,)."""
         rows = self.problem(problem)
         rows = rows if x.ndim == rows.ndim else rows[:, None]
@@ -118,6 +132,8 @@ class AnswerDiffusion(AnswerPredictor):
 
     def read(self, x: Tensor) -> Tensor:
         """Answers as logits, or as they are."""
+        if self.weighs:
+            return ((1 + x) / 2).clamp(min=math.exp(-CERTAIN)).log()
         return CERTAIN / 2 * x if self.layout.symbols else x
 
     # -------------------------------------------------------------- cost

@@ -74,6 +74,10 @@ class Recursive(TurnPredictor):
 
     # -------------------------------------------------------------- recursion
 
+    def rows(self, problem: Asked) -> Tensor:
+        """The problem (B, L, D), as large as the latents that it is added to."""
+        return self.first.shape[1] ** 0.5 * self.problem(problem)
+
     def begin(self, rows: Tensor) -> Latents:
         """Where every problem's answer and thought begin."""
         answer, thought = (first.expand_as(rows) for first in self.first)
@@ -99,7 +103,7 @@ class Recursive(TurnPredictor):
 
     def turns(self, problem: Asked, count: int) -> Iterator[Turn]:
         """An answer after every segment."""
-        rows = self.problem(problem)
+        rows = self.rows(problem)
         latents, passes = self.begin(rows), self.config.cycles * (self.config.thoughts + 1)
         for turn in range(1, count + 1):
             latents = self.segment(rows, latents)
