@@ -20,6 +20,7 @@ from argmind.kernels.attention.problem import Limits
 from argmind.nn.conditioning.base import Step
 from argmind.nn.context import ContextState, ContextStream
 from argmind.nn.flops import candidate_flops, causal_pairs, context_flops, linear_flops
+from argmind.nn.position import Rotation
 from argmind.nn.transformer import TransformerConfig
 from argmind.registry import register
 from argmind.spaces.base import Embedding
@@ -55,7 +56,7 @@ class TwoStream(EnergyModel):
                 "body.level reads the context's output, which this conditioning makes anew for "
                 "every step: choose conditioning candidate or none."
             )
-        self.level = Level(dims.hidden_dim) if config.level else None
+        self.level = Level(dims.hidden_dim, dims.head_dim) if config.level else None
         self.head = config.head.build(dims.hidden_dim, pair_dim or dims.hidden_dim)
         self.shares_readout = self.head.shares_readout
         if conditioning.zero_head:
@@ -112,27 +113,35 @@ class TwoStream(EnergyModel):
         if final is not None:
             hidden = hidden * (1 + final[1]) + final[0]
         energy = self.head.score(hidden.view(batch, count, asked, dim), embedding)
-        return energy if self.level is None else energy + self.level(self._output(state))[:, None]
+        if self.level is None:
+            return energy
+        return energy + self.level(self._output(state), self._places(state))[:, None]
 
     def level_to_learn(self, state: ContextState) -> Tensor | None:
         """(B, P)."""
-        return None if self.level is None else self.level(self._output(state).detach())
+        if self.level is None:
+            return None
+        return self.level(self._output(state).detach(), self._places(state))
 
     def _output(self, state: ContextState) -> Tensor:
         hidden = self.stream.hidden(state)
         assert hidden is not None  # with a level the stream is built with its output
         return hidden
 
+    def _places(self, state: ContextState) -> Rotation:
+        return self.stream.turn(state.after, state.first)
+
     def encode_flops(self, length: int, steps: float) -> float:
         """One pass of the context stream; where it depends on the step, one per landscape.
 
-        Without an amortised start, and after the first landscape, keys and values suffice.
+        Without an amortised start, and after the first landscape, keys and values suffice. A level
+        is read with every energy, and is nothing that a candidate's gradient passes.
         """
         stream = self.stream
         rows = length + stream.lead(0)
         first = context_flops(stream.transformer, rows, stream.output)
         if self.level is not None:
-            first += length * linear_flops(self.level)
+            first += length * steps * linear_flops(self.level)
         if not stream.conditioning.encode_per_step:
             return first
         more = max(0, min(steps, stream.conditioning.landscapes) - 1)
