@@ -81,11 +81,17 @@ class NextFrames:
         window = self.batches[0]["frames"].shape[1] - 1
         errors: list[Array] = []
         for index, batch in enumerate(batches):
-            frames = batch["frames"].to(self.run.device)
+            here = {name: x.to(self.run.device) for name, x in batch.items()}
+            frames = here["frames"]
             generator = torch.Generator(frames.device).manual_seed(index)
             count = frames.shape[1] - given
             made = roll_out(
-                self.predictor, frames[:, :given], count, window=window, generator=generator
+                self.predictor,
+                frames[:, :given],
+                count,
+                window=window,
+                actions=here.get("actions"),
+                generator=generator,
             )
             errors.append(errors_by_horizon(made.frames, frames[:, given:]))
         return np.concatenate(errors).mean(0).tolist()

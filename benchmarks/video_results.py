@@ -1,7 +1,9 @@
 """The next frame at equal parameters: energy models against regression and a diffusion head.
 
 Trains on digits that bounce (all is determined) and on a digit that turns left or right by chance,
-measures on held-out clips, and writes ``docs/results/video.json`` and pictures beside it.
+measures on held-out clips, and writes ``docs/results/video.json`` and pictures beside it. With
+``--scenes pusht shaky`` it is Push-T, whose actions are told: all determined, and with a hand that
+shakes (extra ``policy``).
 
     python benchmarks/video_results.py --out docs/results/video.json
 
@@ -19,6 +21,9 @@ from typing import Any
 from jobs import Job, Named, Row, Script, carry_out, options, over, trained
 
 SCENES = ("digits", "turning")
+#: On request, with what they need: Push-T as it is, and with a hand that shakes.
+WORLDS = {"pusht": (), "shaky": ("data.scene=pusht", "data.scene.shake=60")}
+ROLLED = ("digits", "pusht")
 EBT, FIELD, TPP, DIFFUSION = "ebt", "field_ebt", "transformer_pp", "diffusion"
 MODELS = (FIELD, DIFFUSION, EBT, TPP)
 #: What figures call them.
@@ -32,7 +37,7 @@ def main() -> None:
         Job(f"{scene}_{model}", seed)
         for model in MODELS
         if model in arguments.models
-        for scene in SCENES
+        for scene in arguments.scenes
         for seed in range(arguments.seeds)
     ]
     script = Script(
@@ -46,6 +51,8 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = options(__doc__, "docs/results/video.json")
+    scenes = (*SCENES, *WORLDS)
+    parser.add_argument("--scenes", nargs="+", choices=scenes, default=list(SCENES))
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--batch-size", type=int, default=32)
@@ -73,8 +80,9 @@ def work(name: str, seed: int, arguments: argparse.Namespace) -> Row:
     run, cost = trained(equal_recipe(scene, model, seed, arguments, data.model_inputs), data)
     measured = NextFrames(run, list(data.evaluation(32, arguments.clips)))
     found = {**cost, **measured.next_frames()}
-    if scene == "digits":
-        longer = replace(data.config, frames=arguments.given + arguments.rolled).build(seed=seed)
+    if scene in ROLLED:
+        frames = arguments.given + arguments.rolled
+        longer = replace(data.config, frames=frames, clips=1).build(seed=seed)
         clips = list(longer.evaluation(32, arguments.clips))
         found["errors_by_horizon"] = measured.rolled(clips, arguments.given)
     else:
@@ -94,7 +102,7 @@ def chosen_recipe(scene: str, model: str, seed: int, arguments: argparse.Namespa
     transformer = _place(recipe)
     steps = arguments.steps
     settings = [
-        f"data.scene={scene}",
+        *(WORLDS.get(scene) or (f"data.scene={scene}",)),
         f"{transformer}.num_layers={arguments.layers}",
         f"{transformer}.num_heads={arguments.heads}",
         f"{transformer}.hidden_dim={arguments.dim}",
@@ -155,7 +163,7 @@ def figures(rows: Mapping[str, list[Row]]) -> Iterator[Named]:
     for name, (job, key, unit) in plain.items():
         if job in rows and key in rows[job][0]:
             yield name, _mean(rows[job], key), unit
-    for scene in SCENES:
+    for scene in (*SCENES, *WORLDS):
         yield from _gain(rows, scene)
     for name, runs in rows.items():
         scene, _, model = name.partition("_")

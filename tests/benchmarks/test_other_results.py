@@ -29,6 +29,20 @@ def test_figures_of_text_pair_seeds() -> None:
     assert named["tpp_nats"].value == 4.0
 
 
+def _video_arguments(out: Path, monkeypatch: pytest.MonkeyPatch, *more: str) -> Any:
+    """Of a job that takes seconds."""
+    import video_results
+
+    words = shlex.split(
+        "--seeds 1 --steps 2 --batch-size 2 --layers 1 --heads 2 --dim 32 --clips 2 --given 2 "
+        "--rolled 3"
+    )
+    settings = ["data.image_size=8", "data.frames=9", "data.clips=8", *more]
+    line = ["video_results.py", *words, "--out", str(out), "--set", *settings]
+    monkeypatch.setattr(sys, "argv", line)
+    return video_results._arguments()
+
+
 @pytest.mark.parametrize("model", ["ebt", "diffusion"])
 def test_a_video_job_measures_what_the_figures_tell(
     model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -36,14 +50,7 @@ def test_a_video_job_measures_what_the_figures_tell(
     pytest.importorskip("sklearn", reason="digits come from scikit-learn")
     import video_results
 
-    words = shlex.split(
-        "--seeds 1 --steps 2 --batch-size 2 --layers 1 --heads 2 --dim 32 --clips 2 --given 2 "
-        "--rolled 3 --set data.image_size=8 data.frames=9 data.clips=8"
-    )
-    monkeypatch.setattr(
-        sys, "argv", ["video_results.py", *words, "--out", str(tmp_path / "v.json")]
-    )
-    arguments = video_results._arguments()
+    arguments = _video_arguments(tmp_path / "v.json", monkeypatch)
     rows = {}
     for scene in video_results.SCENES:
         found = video_results.work(f"{scene}_{model}", 0, arguments)
@@ -58,6 +65,24 @@ def test_a_video_job_measures_what_the_figures_tell(
     with Image.open(tmp_path / "images" / f"v_turning_{model}_energies.png") as heat:
         assert heat.size == (8 * 7, 8 * 2)  # 9 frames: 8 to predict from, without the first
     assert ("energy_random_auroc" in named) == (model == "ebt")
+
+
+def test_a_world_that_is_acted_on_is_measured_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("gym_pusht", reason="Push-T needs the extra 'policy'")
+    import video_results
+
+    monkeypatch.setenv("ARGMIND_CACHE", str(tmp_path))
+    arguments = _video_arguments(tmp_path / "v.json", monkeypatch, "data.eval_clips=8")
+    tpp = "transformer_pp"
+    rows = {
+        f"{scene}_{tpp}": [{"seed": 0, **video_results.work(f"{scene}_{tpp}", 0, arguments)}]
+        for scene in video_results.WORLDS
+    }
+    named = {name: measured for name, measured, _ in video_results.figures(rows)}
+    assert len(named["pusht_tpp_errors_by_horizon"]) == 3
+    assert named["shaky_tpp_random_frame_error"].value > 0
 
 
 def test_a_video_gain_pairs_seeds() -> None:

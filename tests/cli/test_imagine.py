@@ -12,28 +12,34 @@ from argmind.errors import UserError
 from .conftest import Done, cli, process
 
 SMALL = [
-    *("data.image_size=16", "data.frames=6", "data.eval_clips=4", "data.scene.count=1"),
+    *("data.image_size=16", "data.frames=6", "data.clips=8", "data.eval_clips=4"),
     *("training.batch_size=2", "training.eval_every=2", "training.eval_limit=2"),
     *("training.log_every=2", "optimizer.warmup_steps=1"),
 ]
 SIZES = ("num_layers=1", "num_heads=2", "hidden_dim=16")
+ONE = "data.scene.count=1"
 RUNS = {
-    "ebt": ("video_ebt", "predictor.body.transformer"),
-    "tpp": ("video_transformer_pp", "predictor.transformer"),
-    "diffusion": ("video_diffusion", "predictor.transformer"),
+    "ebt": ("video_ebt", "predictor.body.transformer", ONE),
+    "tpp": ("video_transformer_pp", "predictor.transformer", ONE),
+    "diffusion": ("video_diffusion", "predictor.transformer", ONE),
+    "pusht": ("video_pusht_ebt", "predictor.body.transformer", "data.scene.hold=2"),
 }
+#: Pixels of a picture in a strip, with its margin.
+PITCH = 66
 
 
 @pytest.fixture(scope="session")
 def run(runs):
     """The folder of one of ``RUNS``, trained when first asked for."""
-    pytest.importorskip("sklearn", reason="digits come from scikit-learn")
 
     def folder(name):
+        if name == "pusht":
+            pytest.importorskip("gym_pusht", reason="Push-T needs the extra 'policy'")
+        pytest.importorskip("sklearn", reason="digits come from scikit-learn")
         path = runs / f"video-{name}"
         if not path.exists():
-            recipe, place = RUNS[name]
-            settings = [*SMALL, *(f"{place}.{size}" for size in SIZES)]
+            recipe, place, setting = RUNS[name]
+            settings = [*SMALL, setting, *(f"{place}.{size}" for size in SIZES)]
             words = ["--steps", 2, "--device", "cpu", "--out", path, "--set", *settings]
             done = cli("train", recipe, *words)
             assert done.code == 0, done.err
@@ -73,8 +79,8 @@ def test_held_out_clips(name, run, tmp_path):
         assert all(error > 0 for error in one["errors"])
         with Image.open(tmp_path / one["gif"]) as moving:
             # The truth, what was imagined, and the energies; the frames given, too.
-            assert (moving.n_frames, moving.size) == (8, (3 * 66 - 2, 64))
-        assert Image.open(tmp_path / one["png"]).size == (8 * 66 - 2, 3 * 66 - 2)
+            assert (moving.n_frames, moving.size) == (8, (3 * PITCH - 2, 64))
+        assert Image.open(tmp_path / one["png"]).size == (8 * PITCH - 2, 3 * PITCH - 2)
 
 
 def test_a_moving_picture_and_a_folder_of_its_frames_are_gone_on_with_alike(run, tmp_path):
@@ -90,6 +96,26 @@ def test_a_moving_picture_and_a_folder_of_its_frames_are_gone_on_with_alike(run,
     part = ok(run("ebt"), "a.gif", "--given", 4, "--frames", 2)["clips"][0]
     assert part["errors"][0] > 0
     assert part["errors"][1] is None
+
+
+def test_a_world_that_is_acted_on(run, tmp_path):
+    """Frames are imagined from what is done; a file does not tell that."""
+    import argmind
+
+    loaded = argmind.load(run("pusht"), device="cpu")
+    batch = loaded.held_out(2, 7)
+    frames, actions = batch["frames"][:, :3], batch["actions"]
+    assert actions.shape == (2, 7, 2)
+    made = loaded.imagine(frames, 4, actions=actions, steps=1)
+    other = loaded.imagine(frames, 4, actions=actions.index_fill(1, torch.tensor(4), 9.0), steps=1)
+    changed = (made.frames != other.frames).flatten(2).any(2).any(0)
+    assert changed.tolist() == [False, False, True, True]  # after frame 4, the second imagined
+    with pytest.raises(UserError, match="told what is done at every frame"):
+        loaded.imagine(frames, 4)
+    with pytest.raises(UserError, match="need actions at 6 frames, and there are 5"):
+        loaded.imagine(frames, 4, actions=actions[:, :5])
+    gif(tmp_path / "a.gif", 3)
+    assert "use --held-out" in refused(run("pusht"), "a.gif")
 
 
 def test_what_is_shown(run, tmp_path):

@@ -13,13 +13,6 @@ from argmind.data.scenes._sprites import advanced, drawn
 from argmind.data.scenes.base import Clips, Scene
 from argmind.errors import UserError
 
-try:
-    import gym_pusht  # noqa: F401
-
-    HAS_PUSHT = True
-except ImportError:
-    HAS_PUSHT = False
-
 SCENES = ["digits", "turning"]
 
 
@@ -255,24 +248,3 @@ def test_slow_clips_are_made_once_and_shuffled(monkeypatch):
     assert batch["random"][:, 1].tolist() == [number % 2 == 0 for number in shown]
     held = next(iter(made.evaluation(9)))
     assert ((held["frames"][:, 0, 0, 0, 0] + 1) * 127.5).round().tolist() == [50, 51, 52, 53, 54]
-
-
-@pytest.mark.skipif(not HAS_PUSHT, reason="gym-pusht is not installed (extra: policy)")
-def test_pusht():
-    made = data("scene=pusht", "frames=6", "clips=8", "eval_clips=2")
-    assert made.model_inputs == {"image_size": 32, "channels": 3, "frames": 6, "actions": 2}
-    batch = made.batch(0, 8)
-    assert batch["frames"].shape == (8, 6, 3, 32, 32)
-    assert batch["actions"].shape == (8, 6, 2)
-    assert batch["actions"].abs().max() <= 1
-    assert not torch.equal(batch["frames"][:, 0], batch["frames"][:, 5])
-    scene = part_config("scene", "pusht").build(32, 6)
-    ones = [scene.clips(0, np.array([3]), False), scene.clips(0, np.array([3, 1]), False)]
-    assert (ones[0].frames[0] == ones[1].frames[0]).all()
-    assert (ones[0].actions[0] == ones[1].actions[0]).all()
-
-
-@pytest.mark.skipif(HAS_PUSHT, reason="gym-pusht is installed")
-def test_pusht_says_what_it_needs():
-    with pytest.raises(UserError, match=r"scene 'pusht' needs .*'gym_pusht'.*argmind\[policy\]"):
-        data("scene=pusht")

@@ -12,15 +12,23 @@ from argmind.eval.rollout import roll_out
 from argmind.recipes.base import customised, find_recipe
 from argmind.thinking.budget import Budget
 
-SETTINGS = ["data.image_size=16", "data.frames=6", "data.eval_clips=4"]
+SETTINGS = ["data.image_size=16", "data.frames=6", "data.clips=8", "data.eval_clips=4"]
 
 
-@pytest.mark.parametrize(
-    "name", ["video_ebt", "video_field_ebt", "video_transformer_pp", "video_diffusion"]
-)
+RECIPES = {
+    "video_ebt": "sklearn",
+    "video_field_ebt": "sklearn",
+    "video_transformer_pp": "sklearn",
+    "video_diffusion": "sklearn",
+    "video_pusht_ebt": "gym_pusht",
+    "video_pusht_transformer_pp": "gym_pusht",
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
 @pytest.mark.parametrize("size", [None, "4xs"])
 def test_a_recipe_learns_and_rolls_out(name: str, size: str | None, tmp_path: Path) -> None:
-    pytest.importorskip("sklearn", reason="scikit-learn is not installed (extra 'image')")
+    pytest.importorskip(RECIPES[name], reason="its scene needs an extra")
     recipe = customised(find_recipe(name), size, SETTINGS)
     data = recipe.data.build(seed=0, cache_dir=tmp_path)
     model = build_predictor(recipe, data.model_inputs)
@@ -36,7 +44,8 @@ def test_a_recipe_learns_and_rolls_out(name: str, size: str | None, tmp_path: Pa
         optimizer.step()
     assert losses[-1] < 0.9 * losses[0]
     assert objective.training_flops(batch) > 0
-    frames = next(iter(data.evaluation(2)))["frames"]
-    made = roll_out(model, frames[:, :3], 4, window=5, budget=Budget(steps=2))
-    assert made.frames.shape == (2, 4, 1, 16, 16)
+    held = next(iter(data.evaluation(2)))
+    frames, actions = held["frames"], held.get("actions")
+    made = roll_out(model, frames[:, :3], 4, window=5, actions=actions, budget=Budget(steps=2))
+    assert made.frames.shape == (2, 4, *frames.shape[2:])
     assert made.frames.isfinite().all()

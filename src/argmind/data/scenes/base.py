@@ -29,7 +29,7 @@ class Scene:
     #: Grey (1) or RGB (3).
     channels: ClassVar[int] = 1
     #: Numbers of an action; 0: nobody acts.
-    action_dim: ClassVar[int] = 0
+    action_dim: int = 0
     #: Too slow to be made when asked for: a fixed number of clips is made once and kept.
     stored: ClassVar[bool] = False
 
