@@ -90,7 +90,7 @@ def carry_out(arguments: argparse.Namespace, script: Script) -> None:
 def run_all(jobs: Sequence[Job], arguments: argparse.Namespace) -> list[Row]:
     """Every job that is not done yet, as many at a time as the GPUs take."""
     free = [gpu for _ in range(arguments.per_gpu) for gpu in _gpus()]
-    threads = max(1, (os.cpu_count() or 1) // len(free))
+    threads = max(1, _cores() // len(free))
     rows = {(row["job"], row["seed"]): row for row in kept_rows(arguments.out)}
     pending = [job for job in jobs if job.key not in rows]
     running: dict[Future[Row | None], tuple[Job, str]] = {}
@@ -128,6 +128,13 @@ def kept_rows(out: Path) -> list[Row]:
 def _kept(out: Path) -> Path:
     out.parent.mkdir(parents=True, exist_ok=True)
     return out.with_suffix(".runs")
+
+
+def _cores() -> int:
+    """Those that this process may use: more threads than cores would wait for one another."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _gpus() -> list[str]:

@@ -105,7 +105,10 @@ def timing(arguments: argparse.Namespace) -> Row:
     from policy_measures import timed
 
     task = arguments.tasks[0]
-    devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    # Where others only train, cores are busy: those that act say what it takes on a CPU.
+    has_gpu = torch.cuda.is_available()
+    on_gpu_alone = has_gpu and arguments.train_only is not None
+    devices = ["cuda"] if on_gpu_alone else ["cpu", *(["cuda"] if has_gpu else [])]
     with ExitStack() as stack:
         folders = {
             KINDS[model]: _some_run(f"{task}_{model}", arguments, stack)

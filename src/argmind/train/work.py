@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from argmind.objectives.base import Loss
+from argmind.train.allocator import keep_freed_memory
 
 #: Runs before a recording: memory is allocated, kernels are chosen and compiled.
 _WARM_UPS = 3
@@ -22,6 +23,8 @@ class Work:
     def __init__(self, objective: nn.Module, precision: str, device: torch.device) -> None:
         self.objective, self.device = objective, device
         self.precision = precision
+        if device.type == "cpu":
+            keep_freed_memory()
 
     def autocast(self) -> torch.autocast:
         """The precision of this run.
