@@ -13,16 +13,18 @@ from argmind.train.allocator import keep_freed_memory
 told = sys.argv[1] == "kept" and keep_freed_memory()
 x = torch.ones(700_000)
 for _ in range(20):
-    y = x * 2 + x
+    several = [x * factor for factor in range(8)]
+    del several
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(200):
-    y = x * 2 + x
+    several = [x * factor for factor in range(8)]
+    del several
 print(int(told), resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
 def faults(which: str) -> tuple[bool, int]:
-    """Whether the allocator was told, and pages asked for by four hundred tensors of 2.8 MB."""
+    """Whether the allocator was told, and pages asked for by 200 times eight tensors of 2.8 MB."""
     command = [sys.executable, "-c", FAULTS, which]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     told, count = done.stdout.split()
