@@ -9,10 +9,8 @@ import torch
 from torch import Tensor
 
 from argmind.config import part_config
-from argmind.energy.level import Level
 from argmind.errors import UserError
 from argmind.nn.frames import FrameEmbedding, FrameReadout
-from argmind.nn.position import rotation
 from argmind.predictors.ebt import EBT
 from argmind.predictors.frame_diffusion import FrameDiffusion
 from argmind.thinking.budget import Budget
@@ -100,6 +98,7 @@ def test_neighbours_in_a_batch_do_not_matter(name: str) -> None:
     kept = model.keep(model.encode(problem), torch.tensor([2, 0]))
     again = model.predict_from(kept, budget, [seeded(5) for _ in range(2)])
     torch.testing.assert_close(again.output, whole.output[[2, 0]])
+    torch.testing.assert_close(again.energy, whole.energy[[2, 0]])
 
 
 @every
@@ -163,51 +162,6 @@ def test_a_readout_can_be_shared_only_where_there_is_one() -> None:
     inputs = {"image_size": SIDE, "channels": CHANNELS, "frames": LENGTH + 1}
     with pytest.raises(UserError, match="space 'frames' as it is set up has none"):
         config.build(ThinkingConfig(start="zeros"), **inputs)
-
-
-def test_thinking_does_not_feel_the_level() -> None:
-    """It adds to energies what the context alone says, the same for every candidate."""
-    model = build("ebt")
-    assert isinstance(model, EBT)
-    problem, _ = model.task(clips())
-    y = torch.randn(BATCH, 2, LENGTH, CHANNELS, SIDE, SIDE, generator=seeded(), dtype=torch.double)
-    landscape = model.landscape(problem)
-    with_level = landscape.slope(y, 0, graph=False)
-    body: Any = model.body
-    level, body.level = body.level, None
-    without = landscape.slope(y, 0, graph=False)
-    torch.testing.assert_close(with_level.gradient, without.gradient)
-    hidden = model.body.hidden(landscape.state)
-    assert isinstance(level, Level)
-    assert hidden is not None
-    places = body.stream.turn(landscape.state.after, landscape.state.first)
-    more = level(hidden, places)
-    assert (more > 0).all()
-    torch.testing.assert_close(with_level.energy, without.energy + more[:, None])
-
-
-def test_a_level_tells_apart_places_that_show_the_same() -> None:
-    """Rows alike in all they show: relative positions alone would make their levels alike."""
-    level = Level(4, 6).double()
-    hidden = torch.zeros(1, 5, 4, dtype=torch.float64)
-    levels = level(hidden, rotation(torch.arange(5)[None], 6, 10_000.0, torch.float64))
-    assert levels.shape == (1, 5)
-    assert levels.unique().numel() == 5
-
-
-def test_padding_does_not_move_a_level() -> None:
-    """A context counts from its first real row."""
-    model = build("ebt")
-    assert isinstance(model, EBT)
-    problem, _ = model.task(clips())
-    rows_ = model.space.embed_context(problem)
-    padded = torch.cat([torch.zeros_like(rows_[:, :2]), rows_], dim=1)
-    first = torch.full((BATCH,), 2)
-    plain = model.body.level_to_learn(model.body.encode(rows_))
-    after = 2 + torch.arange(LENGTH).expand(BATCH, LENGTH)
-    moved = model.body.level_to_learn(model.body.encode(padded, first, after))
-    assert plain is not None
-    torch.testing.assert_close(moved, plain)
 
 
 def test_a_part_of_the_predictions_has_the_energies_it_has_among_all() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -36,6 +37,8 @@ class EnergyModel(nn.Module, Part):
 
     #: What a space must read problems as: a prediction for every position, or one answer each.
     reads: ClassVar[Reading] = "positions"
+    #: Does it want to know how right its first guesses were so far (:meth:`remember`)?
+    remembers: bool = False
     #: Does its head read hidden states as the space does?
     shares_readout: bool = False
 
@@ -44,6 +47,15 @@ class EnergyModel(nn.Module, Part):
 
         For sequences: ``first`` (B,) ends left padding; ``after`` (B, P) names the rows whose
         followers are asked for (default: every row's).
+        """
+        raise NotImplementedError
+
+    def remember(self, state: Any, losses: Callable[[Tensor], Tensor]) -> Any:
+        """The state, with what became of guesses at earlier rows; their losses are constants.
+
+        Args:
+            losses: of guesses made of the context stream's output at all rows but the last
+                (B, S − 1, D), by what the row after each shows: (B, S − 1).
         """
         raise NotImplementedError
 

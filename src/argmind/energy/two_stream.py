@@ -7,6 +7,7 @@ Source: Energy-Based Transformers, section 3 (autoregressive form).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from argmind.config import PartConfig, part
 from argmind.energy.base import EnergyModel
-from argmind.energy.level import Level
+from argmind.energy.level import Level, record
 from argmind.errors import UserError
 from argmind.kernels.attention.problem import Limits
 from argmind.nn.conditioning.base import Step
@@ -57,6 +58,7 @@ class TwoStream(EnergyModel):
                 "every step: choose conditioning candidate or none."
             )
         self.level = Level(dims.hidden_dim, dims.head_dim) if config.level else None
+        self.remembers = config.level
         self.head = config.head.build(dims.hidden_dim, pair_dim or dims.hidden_dim)
         self.shares_readout = self.head.shares_readout
         if conditioning.zero_head:
@@ -68,8 +70,21 @@ class TwoStream(EnergyModel):
         """Context rows (B, S, D) → state; see :meth:`ContextStream.encode`."""
         return self.stream.encode(context, first, after)
 
+    def remember(self, state: ContextState, losses: Callable[[Tensor], Tensor]) -> ContextState:
+        """Judge what the stream's output said at every row but the last, for the level to know."""
+        hidden = self.stream.encoded(state, 0).hidden
+        assert hidden is not None  # with a level the stream is built with its output
+        # Not no_grad: older autocast would keep casts of weights made there, without gradients.
+        judged = losses(hidden[:, :-1].detach()).detach()
+        return replace(state, record=record(judged, state.first))
+
     def extend(self, state: ContextState, rows: Tensor) -> ContextState:
-        """Append one context row (B, 1, D), which the next prediction follows."""
+        """Append one context row (B, 1, D), which the next prediction follows.
+
+        A row alone does not say how right the guess of it was.
+        """
+        if state.record is not None:
+            raise ValueError("a context that is remembered cannot be extended: encode it anew")
         return self.stream.extend(state, rows)
 
     def keep(self, state: ContextState, rows: Tensor) -> ContextState:
@@ -115,13 +130,20 @@ class TwoStream(EnergyModel):
         energy = self.head.score(hidden.view(batch, count, asked, dim), embedding)
         if self.level is None:
             return energy
-        return energy + self.level(self._output(state), self._places(state))[:, None]
+        return energy + self._level(state, self.level, self._output(state))[:, None]
 
     def level_to_learn(self, state: ContextState) -> Tensor | None:
         """(B, P)."""
         if self.level is None:
             return None
-        return self.level(self._output(state).detach(), self._places(state))
+        return self._level(state, self.level, self._output(state).detach())
+
+    def _level(self, state: ContextState, level: Level, hidden: Tensor) -> Tensor:
+        """(B, P)."""
+        past, rows = state.record, state.after[..., None]
+        if past is not None:
+            past = past.gather(1, rows.expand(*rows.shape[:-1], past.shape[-1]))
+        return level(hidden, self._places(state), past)
 
     def _output(self, state: ContextState) -> Tensor:
         hidden = self.stream.hidden(state)

@@ -59,7 +59,8 @@ def roll_out(
     passes: list[Tensor] = []
     for end in range(given, given + count):
         first = max(0, end - window)
-        problem = {"frames": frames[:, first:end]}
+        imagined = torch.arange(first, end, device=frames.device) >= given
+        problem = {"frames": frames[:, first:end], "imagined": imagined.expand(len(frames), -1)}
         if actions is not None:
             problem["actions"] = actions[:, first:end]
         state = predictor.encode(problem, last_only=True)

@@ -48,6 +48,7 @@ class ContextState:
     ``after`` (B, P): the context row that each prediction follows.
     ``encoded``: filled per landscape by :meth:`ContextStream.encoded`.
     ``room``: what the context grows in.
+    ``record`` (B, S, R): what is known at each row of how right the guesses before it were.
     """
 
     context: Tensor  # (B, S, D)
@@ -55,6 +56,7 @@ class ContextState:
     after: Tensor
     room: Room
     encoded: dict[int, Encoded] = field(default_factory=dict)
+    record: Tensor | None = None
 
     def refill(self, state: ContextState) -> None:
         """Write another state of as many problems into the buffers of this fixed one."""
@@ -80,6 +82,7 @@ class ContextState:
             after=self.after[index],
             encoded=encoded,
             room=self.room.another(),
+            record=None if self.record is None else self.record[index],
         )
 
 

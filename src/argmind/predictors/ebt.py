@@ -104,7 +104,15 @@ class EBT(Predictor):
             count, length = self.space.extent(context)
             last = torch.tensor(length - 1, device=next(self.parameters()).device)
             after = last.expand(count, 1)
-        return self.body.encode(self.space.embed_context(context), first=first, after=after)
+        state = self.body.encode(self.space.embed_context(context), first=first, after=after)
+        if not (self.body.remembers and self.space.shows):
+            return state
+
+        def losses(hidden: Tensor) -> Tensor:
+            guess = self.space.decode(self.space.amortised(hidden))
+            return self.space.output_loss(guess, self.space.shown(context))
+
+        return self.body.remember(state, losses)
 
     def extend(self, state: Any, elements: Tensor) -> Any:
         """One more context element (B,), from the cache."""
@@ -188,7 +196,7 @@ class EBT(Predictor):
         judged = judged_steps + judged_start
         around = length * (space.start * self._amortised + judged * space.decode) + space.context
         encoded = self.body.encode_flops(length, steps)
-        return sequences * (TRAINED * (encoded + around) + descent)
+        return sequences * (TRAINED * (encoded + around) + descent + self._judging_flops(length))
 
     def prediction_flops(self, length: int, budget: Budget) -> float:
         """A context pass; per candidate, two candidate passes a step and one for the last energy.
@@ -203,12 +211,18 @@ class EBT(Predictor):
         each += (STEP_OF_PAIRS - STEP) * steps * self.body.pair_flops(length)
         read = space.decode * (steps + 2 if budget.trace else 1)
         around = length * (space.start * self._amortised + read) + space.context
+        around += self._judging_flops(length)
         return self.body.encode_flops(length, scored) + budget.candidates * each + around
 
     @property
     def _read_flops(self) -> float:
         """Of a candidate's hidden state read as a first guess is."""
         return self.space.flops().start * self.body.shares_readout
+
+    def _judging_flops(self, length: int) -> float:
+        """Of making the guesses again that the context shows to be right or wrong."""
+        judges = self.body.remembers and self.space.shows
+        return (length - 1) * self.space.flops().start * judges
 
     @property
     def _amortised(self) -> bool:

@@ -92,6 +92,8 @@ class Space(nn.Module, Part):
     steps_alike: bool = True
     #: Can it turn the context stream's output into a first guess?
     amortises: bool = False
+    #: Are first guesses at earlier rows to be judged by what a context shows (:meth:`shown`)?
+    shows: bool = False
     #: Width of what heads pair with (None: the model's own).
     pair_dim: int | None = None
     #: What the task loss is called.
@@ -113,6 +115,10 @@ class Space(nn.Module, Part):
 
     def embed_context(self, context: Any) -> Any:
         """A problem as the body reads it: transformer input (B, S, D), or a :class:`Whole`."""
+        raise NotImplementedError
+
+    def shown(self, context: Any) -> Tensor:
+        """The answers (B, S − 1, …) that a context shows to have followed its earlier rows."""
         raise NotImplementedError
 
     def extent(self, problem: Any) -> tuple[int, int]:

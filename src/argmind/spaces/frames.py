@@ -50,7 +50,7 @@ class FrameSpace(Space):
     ) -> None:
         super().__init__()
         self.config, self.metric, self.amortises = config, config.loss, config.guesses
-        self.frames = frames
+        self.shows, self.frames = config.guesses, frames
         self.shape = (channels, image_size, image_size)
         self.pixels = self.pair_dim = channels * image_size**2
         self.context = FrameContext(image_size, channels, actions, config.patch, dim)
@@ -70,6 +70,13 @@ class FrameSpace(Space):
     def embed_context(self, context: dict[str, Tensor]) -> Tensor:
         """Frames, and actions, as rows (B, S, D)."""
         return self.context(context)
+
+    def shown(self, context: dict[str, Tensor]) -> Tensor:
+        """The changes so far, NaN to frames that nobody saw (``imagined`` (B, S) bool)."""
+        change = context["frames"].diff(dim=1)
+        if "imagined" not in context:
+            return change
+        return change.masked_fill(context["imagined"][:, 1:, None, None, None], torch.nan)
 
     def extent(self, problem: dict[str, Tensor]) -> tuple[int, int]:
         """How many clips, and frames each."""
