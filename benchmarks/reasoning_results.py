@@ -12,13 +12,15 @@ A run that is stopped goes on where it was.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from argmind.train.distributed import resolve_device
 from image_results import lasting, with_steps
-from jobs import Job, Row, Script, carry_out, options, trained
+from jobs import Job, Named, Row, Script, carry_out, options, trained
 from reasoning_figures import figures
 from reasoning_tasks import (
     EBT,
@@ -44,7 +46,7 @@ def main() -> None:
     script = Script(
         jobs=chosen_jobs(arguments),
         work=partial(work, arguments=arguments),
-        figures=figures,
+        figures=partial(with_ablation, out=arguments.out),
         prepare=partial(prepare, arguments),
     )
     carry_out(arguments, script)
@@ -92,6 +94,18 @@ def prepare(arguments: argparse.Namespace) -> None:
     for name in arguments.tasks:
         if TEXT in arguments.models and TASKS[name].as_text:
             text_recipe(name, TASKS[name].problem, 0, arguments).data.build(seed=0)
+
+
+def with_ablation(rows: Mapping[str, list[Row]], out: Path) -> Iterator[Named]:
+    """All figures, and what thinking buys in text where ``system2.json`` lies beside ``out``."""
+    from argmind.eval.results import read_results
+
+    yield from figures(rows)
+    ablation = out.with_name("system2.json")
+    if ablation.exists():
+        for name, figure in read_results(ablation).figures.items():
+            if name.startswith("text_") and "_gain_percent" in name:
+                yield name, figure, figure.unit
 
 
 def work(name: str, seed: int, arguments: argparse.Namespace) -> Row:

@@ -149,3 +149,17 @@ def test_the_stop_is_chosen_on_problems_that_are_not_told() -> None:
     parts = {"a": np.arange(5), "b": np.arange(10, 14)}
     assert _joined(parts, chosen=True).tolist() == [0, 2, 4, 10, 12]
     assert _joined(parts).tolist() == [1, 3, 11, 13]
+
+
+def test_figures_of_the_ablation_on_text_join_the_others(tmp_path: Path) -> None:
+    from argmind.eval.results import Figure, Results, write_results
+    from reasoning_results import with_ablation
+
+    out = tmp_path / "reasoning.json"
+    assert list(with_ablation({}, out)) == []
+    names = ["text_think_gain_percent", "text_nats_1T", "dyck_think_gain_percent"]
+    found = {name: Figure(value=1.5, low=1.0, high=2.0, unit="%") for name in names}
+    results = Results(command="c", commit="d", machine={"cpu": "one"}, seeds=(0,), figures=found)
+    write_results(tmp_path / "system2.json", results)
+    [(name, figure, unit)] = with_ablation({}, out)
+    assert (name, figure.value, unit) == ("text_think_gain_percent", 1.5, "%")
