@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from .conftest import Done, cli, process
@@ -26,6 +27,7 @@ RUNS = {
     "dit": ("image_denoise_dit", [*PLAIN, "predictor.steps=3"]),
     "regression": ("image_denoise_regression", PLAIN),
     "inpaint": ("image_inpaint_regression", PLAIN),
+    "inpaint_ebt": ("image_inpaint_ebt", ENERGY),
     "draws": ("image_generate_ebt", [*ENERGY, "thinking.steps=3"]),
     "draws_dit": ("image_generate_dit", [*PLAIN, "predictor.steps=3"]),
 }
@@ -297,13 +299,14 @@ def test_bad_images(run, tmp_path):
         (["{ebt}", "a.png", "--noise", "1", "--level", "1"], "leave out --level"),
         (["{ebt}", "a.png", "--fit", "corp"], "Did you mean 'crop'?"),
         (["{dit}", "a.png", "--steps", "0"], "ask for --steps 1 or more"),
+        (["{draws_dit}", "--held-out", "2"], "learnt no noise of its own: add --noise STD"),
         (["{draws}", "a.png"], "was trained to draw images out of nothing: use `argmind sample`"),
         (["{ebt}", "a.png", "--out", "a.png/b"], "cannot write folder a.png/b"),
     ],
 )
 def test_what_denoise_refuses(words, said, run, tmp_path):
     picture(tmp_path / "a.png")
-    names = {name: run(name) for name in ("ebt", "dit", "draws")}
+    names = {name: run(name) for name in ("ebt", "dit", "draws", "draws_dit")}
     assert said in refused("denoise", *(word.format(**names) for word in words))
 
 
@@ -390,5 +393,9 @@ def test_a_loaded_run(run):
         loaded.denoise(pixels * np.nan)
     with pytest.raises(argmind.UserError, match="budget"):
         loaded.denoise(pixels, stpes=2)
+    with pytest.raises(argmind.UserError, match=r"takes images of \(1, 8, 8\), got \(1, 4, 4\)"):
+        loaded.denoise(torch.zeros(2, 1, 4, 4))
+    with pytest.raises(argmind.UserError, match="64 values of the given images are NaN"):
+        loaded.denoise(torch.full((1, 1, 8, 8), torch.nan))
     drawn = argmind.load(run("draws"), device="cpu").sample(["3", 4], steps=2)
     assert drawn.output.shape == (2, 1, 8, 8)

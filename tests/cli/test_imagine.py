@@ -142,6 +142,7 @@ def test_seeds_are_those_of_a_clip_whatever_its_neighbours(run):
         (["large.gif"], "is 20x20, where images of 16x16 are needed"),
         (["colours.gif"], "has colours"),
         (["broken.gif"], "broken.gif: no moving picture that can be read"),
+        (["cut.gif"], "cut.gif: no moving picture that can be read"),
         (["absent.gif"], "cannot read absent.gif"),
         (["empty"], "no usable file in the folder"),
         (["a.gif", "--steps", "-1"], "must be at least 0"),
@@ -154,6 +155,8 @@ def test_what_is_refused(words, said, run, tmp_path):
     red = Image.new("RGB", (16, 16), (200, 10, 10))
     red.save(tmp_path / "colours.gif", save_all=True, append_images=[red])
     (tmp_path / "broken.gif").write_bytes((tmp_path / "a.gif").read_bytes()[:30])
+    whole = (tmp_path / "a.gif").read_bytes()
+    (tmp_path / "cut.gif").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "empty").mkdir()
     assert said in refused(run("ebt"), *words)
     assert not (tmp_path / "imagined").exists()
@@ -175,5 +178,7 @@ def test_from_python(run):
     assert made.energies.shape == made.nfe.shape == (2, 4)
     with pytest.raises(UserError, match="is a run on"):
         loaded.imagine(torch.zeros(1, 3, 1, 8, 8))
+    with pytest.raises(UserError, match="256 values of the given frames are NaN"):
+        loaded.imagine(torch.full((1, 1, 1, 16, 16), torch.nan))
     with pytest.raises(UserError, match="budget"):
         loaded.imagine(torch.zeros(1, 3, 1, 16, 16), 2, stpes=1)

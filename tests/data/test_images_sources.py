@@ -234,6 +234,16 @@ def test_one_bad_image(name, tmp_path):
         assert len(store(str(path), convert=True, **wanted).pixels) == 1
 
 
+def test_pixels_of_a_file_that_are_not_finite(tmp_path):
+    """Said first: no leave to give up bits makes them usable."""
+    hole = np.full((8, 8), 0.5, np.float32)
+    good = folder_of(tmp_path, b_dot_tiff=png(Image.fromarray(hole), "TIFF"))
+    hole[0, 0] = np.nan
+    folder_of(tmp_path, a_dot_tiff=png(Image.fromarray(hole), "TIFF"))
+    assert "a.tiff: 1 of its pixels are NaN" in error_of(str(good))
+    assert store(str(good), convert=True, skip_bad=True).skipped == 1
+
+
 def test_several_frames(tmp_path):
     frames = [image(mode="L", seed=n) for n in range(3)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])

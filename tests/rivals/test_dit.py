@@ -275,6 +275,22 @@ def test_bad_settings_are_refused(options: dict[str, Any], message: str) -> None
         part_config("predictor", "dit", **options)
 
 
+@pytest.mark.parametrize(
+    ("target", "sampler", "message"),
+    [
+        ("epsilon", "DIMScheduler", "Did you mean 'DDIMScheduler'"),
+        ("epsilon", "FlowMatchEulerDiscreteScheduler", "is for flows"),
+        ("velocity", "DDIMScheduler", "cannot walk a flow"),
+    ],
+)
+def test_schedulers_that_cannot_do_it_are_refused_before_training(
+    target: str, sampler: str, message: str
+) -> None:
+    pytest.importorskip("diffusers", reason="diffusers is not installed (extra 'image')")
+    with pytest.raises(UserError, match=message):
+        build("dit", target=target, sampler=sampler)
+
+
 def test_images_that_do_not_divide_are_refused() -> None:
     with pytest.raises(UserError, match="one of 1, 2, 5, 10"):
         build("dit", inputs={"channels": 1, "image_size": 10, "classes": 0}, patch=4)

@@ -17,7 +17,7 @@ from torch import Tensor
 from argmind.data.base import Batch
 from argmind.data.datasets.images import pixels_of
 from argmind.image.parts import joined, parts
-from argmind.image.pictures import strip, write_png
+from argmind.image.pictures import file_names, strip, write_array, write_png
 from argmind.image.run import ImageRun
 from argmind.predictors.base import Prediction
 from argmind.thinking.budget import Budget
@@ -48,15 +48,24 @@ def answered(
     return joined(said), time.perf_counter() - began
 
 
-def write_images(folder: Path, names: Sequence[str], images: Tensor) -> list[str]:
-    """Write every image (B, C, H, W); returns where."""
-    for name, image in zip(names, images, strict=True):
-        write_png(folder / name, pixels_of(image))
-    return [str(folder / name) for name in names]
+def write_images(
+    run: ImageRun, folder: Path, names: Sequence[str], ending: str, images: Tensor
+) -> list[str]:
+    """Write every image (B, C, H, W) as PNG, every latent as .npy; returns where."""
+    suffix = ".png" if run.unit is None else ".npy"
+    files = [folder / name for name in file_names(names, ending + suffix)]
+    for file, image in zip(files, images, strict=True):
+        if run.unit is None:
+            write_png(file, pixels_of(image))
+        else:
+            write_array(file, (image * run.unit).cpu().numpy())
+    return [str(file) for file in files]
 
 
 def write_trace(path: str, columns: Sequence[Tensor], args: argparse.Namespace) -> None:
-    """Write the strip of all steps."""
+    """Write the strip of all steps; of latents, the means over their channels."""
+    if columns[0].shape[1] not in (1, 3):
+        columns = [column.mean(1, keepdim=True) for column in columns]
     write_png(Path(path), strip([column.cpu() for column in columns]))
     args.screen.note(f"wrote {path}: a row for each image, a column for each step")
 

@@ -108,7 +108,7 @@ def _named(run: ImageRun, config: Any, args: argparse.Namespace) -> tuple[str, l
     stored = reading(
         args.screen,
         lambda progress: open_images(
-            args.data, config, dict(run.run.inputs), classes, progress=progress
+            args.data, config, dict(run.run.inputs), classes, progress=progress, unit=run.unit
         ),
         "images",
     )

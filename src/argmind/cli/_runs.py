@@ -85,10 +85,15 @@ def open_any_run(run: str, args: argparse.Namespace) -> TextRun | ImageRun | Rea
     from argmind.policy.policy import Policy
     from argmind.reasoning.run import ReasoningRun
     from argmind.text.run import TextRun
+    from argmind.video.run import VideoRun
 
+    hints = {
+        Policy: " `argmind rollout` lets it act.",
+        VideoRun: " `argmind imagine` goes on with clips.",
+    }
     opened = load(run, which=args.which, device=args.device)
     if not isinstance(opened, (TextRun, ImageRun, ReasoningRun)):
-        hint = " `argmind rollout` lets it act." if isinstance(opened, Policy) else ""
+        hint = next((said for kind, said in hints.items() if isinstance(opened, kind)), "")
         raise UserError(
             f"{run} is a run on {_kind(opened)}; this is for runs on text, images or reasoning "
             f"problems.{hint}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +78,8 @@ def run(args: argparse.Namespace) -> int:
     answers.make_ready(args)
     prediction, seconds = answers.answered(opened, batch, budget, args)
     known = opened.task.part_name == "inpaint" or args.noise is not None or not args.images
-    written = _write(names, prediction.output, args)
+    folder, ending = Path(args.out), "-denoised"
+    written = answers.write_images(opened, folder, names, ending, prediction.output)
     if args.trace is not None:
         last = [batch["clean"]] if known else []
         columns = [*answers.shown_first(batch, prediction), *answers.steps_of(prediction), *last]
@@ -122,6 +122,8 @@ def _problems(opened: ImageRun, args: argparse.Namespace) -> tuple[list[str], Ba
     if args.noise is not None:
         return names, opened.noisy(clean, args.noise, args.seed), skipped
     if args.held_out is not None:
+        if opened.task.part_name == "generate":
+            raise UserError(f"{opened.run.folder} learnt no noise of its own: add --noise STD.")
         return names, opened.as_trained(clean, args.seed), skipped
     return names, opened.given(clean, args.level), skipped
 
@@ -157,14 +159,9 @@ def _held_out(opened: ImageRun, count: int, args: argparse.Namespace) -> Tensor:
         "images",
     )
     require_same(data, opened.run)
+    if data.evaluation_samples < count:
+        args.screen.note(f"{opened.run.folder} held out {data.evaluation_samples} images, no more")
     return next(iter(data.evaluation(count, count)))["clean"]
-
-
-def _write(names: Sequence[str], images: Tensor, args: argparse.Namespace) -> list[str]:
-    from argmind.cli._image_answers import write_images
-    from argmind.image.pictures import file_names
-
-    return write_images(Path(args.out), file_names(names, "-denoised.png"), images)
 
 
 def _psnr(batch: Batch, output: Tensor, place: int) -> dict[str, float]:

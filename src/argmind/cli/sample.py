@@ -56,13 +56,12 @@ def run(args: argparse.Namespace) -> int:
     budget = budget_of(args, opened.predictor, trace=args.trace is not None)
 
     from argmind.cli import _image_answers as answers
-    from argmind.image.pictures import file_names
 
     answers.make_ready(args)
     batch = opened.asked([name for name in names if name is not None] or len(names))
     prediction, seconds = answers.answered(opened, batch, budget, args)
-    files = file_names([f"sample-{name or 'any'}" for name in names], ".png")
-    written = answers.write_images(Path(args.out), files, prediction.output)
+    stems = [f"sample-{name or 'any'}" for name in names]
+    written = answers.write_images(opened, Path(args.out), stems, "", prediction.output)
     if args.trace is not None:
         answers.write_trace(args.trace, answers.steps_of(prediction), args)
     plain: dict[str, Any] = {

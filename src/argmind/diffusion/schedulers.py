@@ -64,14 +64,10 @@ def _whole(process: Process) -> float:
 
 def _scheduler(process: Process, name: str, start: float, clip: float | None) -> Any:
     """The scheduler of this name for the process up to time ``start``."""
-    kind = _find(name)
-    accepted = inspect.signature(kind.__init__).parameters
+    kind = find_scheduler(name, process)
     if not isinstance(process, VariancePreserving):
-        if "sigmas" not in inspect.signature(kind.set_timesteps).parameters:
-            raise UserError(f"{name} cannot walk a flow: try FlowMatchEulerDiscreteScheduler.")
         return kind()
-    if "trained_betas" not in accepted:
-        raise UserError(f"{name} is for flows, and this network tells noise: try DDIMScheduler.")
+    accepted = inspect.signature(kind.__init__).parameters
     # A walk from time t is a whole walk of the schedule that ends at t.
     betas = beta_schedule(process.betas, process.times)[: int(start) + 1]
     wanted = {
@@ -103,7 +99,13 @@ def _plan(
         raise UserError(f"{name} cannot take {steps} steps: {error}") from error
 
 
-def _find(name: str) -> Any:
+def find_scheduler(name: str, process: Process) -> Any:
+    """The class of `diffusers` of this name.
+
+    Raises:
+        UserError: `diffusers` is not installed, has no such scheduler, or that one does not go
+            with the process.
+    """
     try:
         package = importlib.import_module("diffusers")
     except ImportError as error:
@@ -114,4 +116,11 @@ def _find(name: str) -> Any:
     if kind is None or not hasattr(kind, "set_timesteps"):
         known = [word for word in dir(package.schedulers) if word.endswith("Scheduler")]
         raise unknown("scheduler of diffusers", name, known)
+    if isinstance(process, VariancePreserving):
+        if "trained_betas" not in inspect.signature(kind.__init__).parameters:
+            raise UserError(
+                f"{name} is for flows, and this network tells noise: try DDIMScheduler."
+            )
+    elif "sigmas" not in inspect.signature(kind.set_timesteps).parameters:
+        raise UserError(f"{name} cannot walk a flow: try FlowMatchEulerDiscreteScheduler.")
     return kind

@@ -41,6 +41,18 @@ def write_png(path: Path, pixels: Pixels) -> None:
         replace_atomically(path, content.getvalue())
 
 
+def write_array(path: Path, numbers: NDArray[Any]) -> None:
+    """Write an array as .npy, whole or not at all.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    content = io.BytesIO()
+    np.save(content, numbers, allow_pickle=False)
+    with explained(str(path)):
+        replace_atomically(path, content.getvalue())
+
+
 def strip(columns: Sequence[Tensor]) -> Pixels:
     """Images side by side (C, H, W): a row for each problem, a column for each of the (B, C, H, W).
 

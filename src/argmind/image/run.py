@@ -6,24 +6,23 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from argmind.config import part_config
 from argmind.data.base import Batch
-from argmind.data.datasets.images import CLASSES_FILE, scaled
+from argmind.data.datasets.images import CLASSES_FILE, UNIT_FILE
 from argmind.data.draws import RowDraws
-from argmind.data.images import open_image_source
-from argmind.data.images.base import DamagedImage
-from argmind.data.images.decode import Fit, Shape, decode
+from argmind.data.images.decode import Fit, Shape
 from argmind.data.images.labels import class_number
 from argmind.data.order import row_seeds
 from argmind.data.storage import read_record
 from argmind.data.tasks.denoise import Denoise
 from argmind.diffusion.noise_level import noise_level
 from argmind.errors import UserError
+from argmind.image.read import Read, read_images
 from argmind.predictors.base import Prediction
 from argmind.predictors.dit import DiT
 from argmind.runs import LoadedRun, Which, load_run
@@ -33,20 +32,14 @@ from argmind.thinking.budget import Budget
 _PROBLEM, _THINKING = 2, 3
 
 
-class Read(NamedTuple):
-    """Images that were read, by name, and the names of damaged ones that were left out."""
-
-    names: list[str]
-    images: Tensor  # (B, C, H, W) in [-1, 1]
-    skipped: list[str]
-
-
 @dataclass(frozen=True)
 class ImageRun:
     """A run on images; of every model alike, since all of them are predictors."""
 
     run: LoadedRun
     classes: tuple[str, ...]
+    #: Of a run on latents: what of them is 1 to the model.
+    unit: float | None = None
 
     @property
     def predictor(self) -> Any:
@@ -85,7 +78,8 @@ class ImageRun:
         """Images as the model takes them.
 
         Args:
-            given: a file, folder or glob, or arrays (H, W) or (H, W, C), whole 0-255 or in [0, 1].
+            given: a file, folder or glob; arrays (H, W) or (H, W, C), whole 0-255 or in [0, 1]; or
+                latents (N, C, H, W), for a run on them.
             fit: what to do with images of another size; None: as in training.
             convert: give up colours, transparency and bits as needed, as in training at least.
             skip_bad: leave damaged images out.
@@ -101,20 +95,7 @@ class ImageRun:
             fit=fit or data.fit,
             convert=convert or data.convert,
         )
-        names: list[str] = []
-        images: list[Tensor] = []
-        skipped: list[str] = []
-        for picture in open_image_source(given, label_field=None).pictures():
-            try:
-                images.append(scaled(decode(picture, shape)))
-                names.append(picture.name)
-            except DamagedImage as error:
-                if not skip_bad:
-                    raise UserError(f"{error} Leave such files out with --skip-bad.") from error
-                skipped.append(picture.name)
-        if not images:
-            raise UserError(f"all {len(skipped)} images of {given} are damaged.")
-        return Read(names, torch.stack(images), skipped)
+        return read_images(given, shape, self.unit, skip_bad)
 
     # -------------------------------------------------------------- problems
 
@@ -141,7 +122,18 @@ class ImageRun:
         return {"clean": clean, **self.task.build().problems(clean, draws)}
 
     def given(self, images: Tensor, level: float | None = None) -> Batch:
-        """Images that have noise already; its ``level`` is estimated unless it is told."""
+        """Images that have noise already; its ``level`` is estimated unless it is told.
+
+        Raises:
+            UserError: images of another shape, or with values that are not finite.
+        """
+        if images.shape[1:] != self.shape:
+            raise UserError(
+                f"{self.run.folder} takes images of {self.shape}, got {tuple(images.shape)[1:]}."
+            )
+        if not images.isfinite().all():
+            count = int((~images.isfinite()).sum())
+            raise UserError(f"{count} values of the given images are NaN or infinite.")
         levels = noise_level(images) if level is None else torch.full((len(images),), float(level))
         return {"clean": images, "given": images, "level": levels}
 
@@ -171,6 +163,8 @@ class ImageRun:
         **thinking: Any,
     ) -> Prediction:
         """Noisy images made clean: ``output`` (B, C, H, W) in [-1, 1], with energy, steps and NFE.
+
+        Latents come, and go, in multiples of ``unit``; read ones are divided by it.
 
         Args:
             images: (B, C, H, W) in [-1, 1], or whatever :meth:`read` takes.
@@ -285,9 +279,11 @@ def load_image_run(
         UserError: see :func:`argmind.runs.load_run`; or the names are missing or damaged.
     """
     run = load_run(folder, which=which, device=device)
-    path = Path(folder) / CLASSES_FILE
+    path, unit = Path(folder) / CLASSES_FILE, Path(folder) / UNIT_FILE
     try:
-        return ImageRun(run, tuple(read_record(path)))
+        classes = tuple(read_record(path))
+        path = unit if unit.exists() else path
+        return ImageRun(run, classes, read_record(unit) if unit.exists() else None)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}.") from error
     except (ValueError, json.JSONDecodeError) as error:

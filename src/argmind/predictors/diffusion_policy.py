@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from argmind.diffusion.process import Betas, VariancePreserving
 from argmind.diffusion.sampling import METHODS, Method, State, sample
-from argmind.diffusion.schedulers import sample_by_scheduler
+from argmind.diffusion.schedulers import find_scheduler, sample_by_scheduler
 from argmind.energy.policy import PolicyState
 from argmind.errors import UserError
 from argmind.nn.flops import TRAINED, linear_flops
@@ -78,6 +78,8 @@ class DiffusionPolicy(ChunkPolicy):
             raise UserError(f"a time is told in an even hidden_dim, got {dim}.")
         self.config, self.sampler = config, config.sampler
         self.process = VariancePreserving(config.betas, config.steps)
+        if config.sampler.endswith("Scheduler"):
+            find_scheduler(config.sampler, self.process)  # refused before training, not after
         self.candidate = nn.Linear(action_size, dim)
         nn.init.normal_(self.candidate.weight, std=0.02)
         nn.init.zeros_(self.candidate.bias)

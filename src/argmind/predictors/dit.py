@@ -12,7 +12,7 @@ from torch import Tensor
 from argmind.diffusion.noise_level import noise_level
 from argmind.diffusion.process import Betas, Target, column, process_for
 from argmind.diffusion.sampling import METHODS, Hold, Method, State, as_it_is, sample
-from argmind.diffusion.schedulers import sample_by_scheduler
+from argmind.diffusion.schedulers import find_scheduler, sample_by_scheduler
 from argmind.errors import UserError
 from argmind.nn.condition import LevelEmbedding
 from argmind.nn.flops import linear_flops
@@ -90,6 +90,8 @@ class DiT(PicturePredictor):
             raise UserError("guidance leads towards a class, and the data have no classes.")
         self.config, self.sampler, self.guidance = config, config.sampler, config.guidance
         self.process = process_for(config.target, config.betas)
+        if config.sampler.endswith("Scheduler"):
+            find_scheduler(config.sampler, self.process)  # refused before training, not after
         self.trunk = PictureTrunk(config, image_size, channels)
         self.readout = PictureReadout(config, image_size, channels)
         self.time = LevelEmbedding(config.transformer.hidden_dim)

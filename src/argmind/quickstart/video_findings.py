@@ -227,9 +227,10 @@ class VideoFindings:
             for row, model, signal, unit in told
         ]
 
-    def next_commands(self) -> tuple[str, str, str]:
+    def next_commands(self) -> tuple[str, ...]:
         """What to try now."""
         return (
+            f"argmind imagine {self.trained.thinker.folder} --held-out 4 --frames 9",
             "argmind train video_ebt --set data.scene=digits --out runs/bouncing",
             "argmind train video_field_ebt --set data.scene=turning --out runs/valleys",
             f"argmind quickstart --domain video --minutes 20 --seed {self.trained.seed + 1}",

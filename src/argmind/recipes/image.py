@@ -1,6 +1,8 @@
-"""Image recipes: energy models that denoise and generate, and the paper's."""
+"""Image recipes: energy models that denoise, fill in and generate, and the paper's."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from argmind.config import PartConfig, part_config
 from argmind.nn.bidirectional import BidirectionalConfig
@@ -69,6 +71,22 @@ def image_denoise_published_s1() -> Recipe:
         objective=part_config("objective", "s1"),
         optimizer=OptimizerConfig(lr=1e-4, warmup_steps=50, weight_decay=0.01),
         training=_TRAINING,
+    )
+
+
+@register("recipe", "image_inpaint_ebt")
+def image_inpaint_ebt() -> Recipe:
+    """An energy model that fills in what is hidden: known pixels never move, and it sees which.
+
+    It starts from grey in the hidden part, with some noise, so that several starts differ.
+    """
+    recipe = image_denoise_ebt()
+    space = part_config("space", "image", context="given")
+    return replace(
+        recipe,
+        name="image_inpaint_ebt",
+        data=_data("inpaint"),
+        predictor=_ebt(space, part_config("head", "quadratic")),
     )
 
 

@@ -46,7 +46,7 @@ def uncertain(report: VideoReport) -> str:
     words = "it says so" if level > 0.5 else "it does not say so beyond the interval"
     return (
         f"After frame {doubt.turn} chance decides which way the digit turns. Energy there is "
-        f"{number(doubt.at_turn.value, DIGITS)} against {number(doubt.elsewhere.value, DIGITS)} "
+        f"{doubt.at_turn.value:.3g} against {doubt.elsewhere.value:.3g} "
         f"elsewhere; told by energy alone, a prediction across the turn stands out with a chance "
         f"of {number(doubt.auroc.value, 2)}{_ends(doubt.auroc, 2)}, where 0.5 is guessing: {words}."
     )

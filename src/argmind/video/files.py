@@ -14,12 +14,9 @@ from torch import Tensor
 from argmind.data.base import optional_module
 from argmind.data.datasets.images import scaled
 from argmind.data.images.base import DamagedImage, Picture
-from argmind.data.images.decode import Shape, decode
+from argmind.data.images.decode import BROKEN, Shape, decode, why
 from argmind.data.images.files import FilesSource
 from argmind.errors import UserError
-
-#: What Pillow raises for files that are cut off, corrupt, or no pictures.
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError)
 
 
 def read_clip(spec: str, shape: Shape) -> Tensor:
@@ -43,8 +40,8 @@ def _frames(path: Path) -> Iterator[Picture]:
     try:
         for number, frame in enumerate(sequence.Iterator(pillow.open(io.BytesIO(content)))):
             yield Picture(f"{path}, frame {number}", _plain(np.asarray(frame.convert("RGB"))))
-    except _BROKEN as error:
-        raise DamagedImage(f"{path}: no moving picture that can be read ({error}).") from error
+    except BROKEN as error:
+        raise DamagedImage(f"{path}: no moving picture that can be read ({why(error)}).") from error
 
 
 def _plain(pixels: np.ndarray) -> np.ndarray:

@@ -83,14 +83,17 @@ class VideoRun:
             thinking: fields of :class:`Budget`: ``imagine(frames, 20, steps=4)``.
 
         Raises:
-            UserError: frames of another size, no frame to begin with, missing actions, or a budget
-                that cannot be used.
+            UserError: frames of another size or not finite, no frame to begin with, missing
+                actions, or a budget that cannot be used.
         """
         if tuple(frames.shape[2:]) != self.shape:
             raise UserError(
                 f"frames are (channels, height, width) = {tuple(frames.shape[2:])}, and "
                 f"{self.run.folder} is a run on {self.shape}."
             )
+        if not frames.isfinite().all():
+            count = int((~frames.isfinite()).sum())
+            raise UserError(f"{count} values of the given frames are NaN or infinite.")
         if self.told_actions and actions is None:
             raise UserError(
                 f"{self.run.folder} is told what is done at every frame, which pictures do not "

@@ -16,6 +16,7 @@ from argmind.config import PartConfig, part
 from argmind.data.base import Batch, Progress, digest_of
 from argmind.data.draws import RowDraws
 from argmind.data.images import open_image_source
+from argmind.data.images.base import require_kind
 from argmind.data.images.decode import Fit
 from argmind.data.images.store import StoredImages, Wanted, stored_images
 from argmind.data.order import epoch_order, sample_at
@@ -29,6 +30,8 @@ _TASK, _FLIP, _LABEL = 0, 1, 4
 #: Held-out problems are the same whatever the run's seed.
 _EVALUATION_SEED = 0
 CLASSES_FILE = "classes.json"
+#: What of latents is 1 to the model.
+UNIT_FILE = "unit.json"
 
 
 @register("dataset", "images")
@@ -41,7 +44,7 @@ class ImageData:
 
     @dataclass(frozen=True, kw_only=True)
     class Config(PartConfig):
-        source: str = "digits"  # digits, a folder, file or glob, Parquet, hf:NAME[/config][:split]
+        source: str = "digits"  # digits, a folder, file or glob, latents, hf:NAME[/config][:split]
         field: str = "image"  # where the image stands in Parquet and Hub datasets
         label_field: str = "label"  # where its class does, if there are classes
         image_size: int | None = None  # side in pixels; None: as the first image is
@@ -61,7 +64,10 @@ class ImageData:
             if self.image_size is not None and self.image_size < 1:
                 raise ValueError(f"image_size must be at least 1, got {self.image_size}")
             if self.channels not in (None, 1, 3):
-                raise ValueError(f"channels must be 1 or 3, got {self.channels}")
+                raise ValueError(
+                    f"channels must be 1 or 3, got {self.channels}; latents "
+                    "say themselves how many they have"
+                )
             if not 0 <= self.withheld_labels <= 1:
                 raise ValueError(f"withheld_labels must lie in [0, 1], got {self.withheld_labels}")
             if not 0 < self.eval_fraction < 1:
@@ -108,7 +114,7 @@ class ImageData:
         source = open_image_source(spec, config.field, config.label_field, labels)
         images = stored_images(source, wanted, folder=cache_dir, progress=progress)
         notes = [images.note(source.name)]
-        self.classes = images.classes
+        self.classes, self.unit = images.classes, images.unit
         self.image_size, self.channels = images.pixels.shape[-1], images.pixels.shape[1]
         if config.eval_source is None:
             training, held_out = _split(len(images.pixels), config, source.name)
@@ -116,7 +122,13 @@ class ImageData:
             self._evaluation = Images(images, held_out)
         else:
             others = open_images(
-                config.eval_source, config, self.model_inputs, self.classes, cache_dir, progress
+                config.eval_source,
+                config,
+                self.model_inputs,
+                self.classes,
+                cache_dir,
+                progress,
+                self.unit,
             )
             if others.source_fingerprint == images.source_fingerprint:
                 raise UserError(
@@ -181,8 +193,10 @@ class ImageData:
         return evaluation_batches(self._evaluation, self._task, batch_size, limit)
 
     def save_assets(self, folder: Path) -> None:
-        """Write ``classes.json``, the names of the classes."""
+        """Write ``classes.json``, the names of the classes, and of latents their unit."""
         write_record(folder / CLASSES_FILE, list(self.classes))
+        if self.unit is not None:
+            write_record(folder / UNIT_FILE, self.unit)
 
 
 class Images:
@@ -201,15 +215,16 @@ class Images:
         pixels = self._images.pixels[numbers]
         if mirrored is not None:
             pixels[mirrored] = pixels[mirrored][..., ::-1]
-        batch = {"clean": scaled(pixels)}
+        batch = {"clean": scaled(pixels, self._images.unit)}
         if self._images.labels is not None:
             batch["label"] = torch.from_numpy(self._images.labels[numbers])
         return batch
 
 
-def scaled(pixels: NDArray[np.uint8]) -> Tensor:
-    """Pixels from 0 to 255 as float32 in [-1, 1]."""
-    return torch.from_numpy(pixels).float().div_(127.5).sub_(1)
+def scaled(pixels: NDArray[Any], unit: float | None = None) -> Tensor:
+    """Pixels from 0 to 255, or latents in multiples of their unit, as float32 in [-1, 1]."""
+    numbers = torch.from_numpy(pixels).float()
+    return numbers.div(127.5).sub_(1) if unit is None else numbers.div(unit)
 
 
 def pixels_of(images: Tensor) -> NDArray[np.uint8]:
@@ -236,12 +251,14 @@ def open_images(
     classes: Sequence[str],
     cache_dir: Path | None = None,
     progress: Progress | None = None,
+    unit: float | None = None,
 ) -> StoredImages:
     """Images like those of another source: of its size and channels, with its classes.
 
     Args:
         config: of the data that they are to be like.
         inputs: what that says about itself.
+        unit: of its latents.
 
     Raises:
         UserError: images that cannot be used, or of classes that are not there.
@@ -254,7 +271,9 @@ def open_images(
         skip_bad=config.skip_bad,
     )
     source = open_image_source(spec, config.field, config.label_field)
+    require_kind(source, unit)
     images = stored_images(source, wanted, folder=cache_dir, progress=progress)
+    images = replace(images, unit=unit)
     if not classes:
         return replace(images, labels=None, classes=())
     if images.labels is None:

@@ -1,13 +1,16 @@
-"""Where images come from: built-in digits, folders, Parquet files, the Hugging Face Hub, arrays."""
+"""Where images and latents come from: digits, files, Parquet, the Hugging Face Hub, arrays."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from argmind import registry
-from argmind.data.images.base import SUFFIXES, ImageSource
+from argmind.data.images.base import LATENTS, SUFFIXES, ImageSource
 from argmind.data.paths import find_files
 from argmind.errors import UserError
+
+#: What files of these suffixes are; others are images.
+_KINDS = {".parquet": "parquet", **dict.fromkeys(LATENTS, "latents")}
 
 __all__ = ["ImageSource", "open_image_source"]
 
@@ -18,16 +21,18 @@ def open_image_source(
     """The images that ``spec`` means.
 
     Args:
-        spec: ``digits``; a folder (of images, of a folder per class, or of Parquet files), a file
-            or a glob; ``hf:NAME[/config][:split]``; any other registered ``name:argument``; or
-            arrays from Python.
-        field: where the image stands in records (Parquet, Hub datasets).
+        spec: ``digits``; a folder (of images, of a folder per class, or of Parquet files,
+            or of latents), a file or a glob; ``hf:NAME[/config][:split]``; any other registered
+            ``name:argument``; or, from Python, arrays or a source.
+        field: where the image stands in records (Parquet, Hub datasets, .safetensors).
         label_field: where its class does, if it is there; None: classes do not matter.
         labels: of arrays, one for each.
 
     Raises:
         UserError: nothing usable is there.
     """
+    if isinstance(spec, ImageSource):
+        return spec
     if not isinstance(spec, str):
         from argmind.data.images.arrays import ArraySource
 
@@ -41,11 +46,13 @@ def open_image_source(
 
 
 def _kind_of(spec: str) -> str:
-    files = find_files(spec, (*SUFFIXES, ".parquet"), "image_source")
-    tables = [path.suffix.lower() == ".parquet" for path in files]
-    if any(tables) and not all(tables):
+    files = find_files(spec, (*SUFFIXES, ".parquet", *LATENTS), "image_source")
+    kinds = {_KINDS.get(path.suffix.lower(), "files") for path in files}
+    if len(kinds) > 1:
+        kinds.discard("latents")  # what lies about beside images
+    if len(kinds) > 1:
         raise UserError(
             f"{spec} holds both Parquet files and images: name one kind, such as "
             f"'{spec.rstrip('/')}/*.parquet'."
         )
-    return "parquet" if tables[0] else "files"
+    return kinds.pop()

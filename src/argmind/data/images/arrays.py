@@ -28,7 +28,7 @@ class ArraySource(ImageSource):
             raise UserError(f"images must be arrays (H, W) or (H, W, C): {error}.") from error
         if not self.images:
             raise UserError("the given images are none: give at least two arrays.")
-        self.labels = None if labels is None else [_plain(label) for label in labels]
+        self.labels = None if labels is None else [plain_label(label) for label in labels]
         if self.labels is not None and len(self.labels) != len(self.images):
             raise UserError(
                 f"there are {len(self.images)} images and {len(self.labels)} labels: give one "
@@ -64,6 +64,6 @@ class ArraySource(ImageSource):
             yield Picture(f"images[{number}]", image, label)
 
 
-def _plain(label: Any) -> Any:
+def plain_label(label: Any) -> Any:
     """A label as a Python number, where it is one of numpy's."""
     return label.item() if isinstance(label, np.generic) else label

@@ -14,6 +14,8 @@ SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"),
     *(".tif", ".tiff", ".ppm", ".pgm"),
 )
+#: Suffixes of files of latents.
+LATENTS = (".npy", ".safetensors")
 
 
 class DamagedImage(UserError):
@@ -39,6 +41,8 @@ class ImageSource(ABC):
     classes: tuple[str, ...] | None = None
     #: May its images be drawn at any size asked for, without a word about how?
     any_size: ClassVar[bool] = False
+    #: Are they grids of floats, of any range and any number of channels, rather than images?
+    latent: ClassVar[bool] = False
 
     @classmethod
     @abstractmethod
@@ -56,3 +60,14 @@ class ImageSource(ABC):
     @abstractmethod
     def pictures(self) -> Iterator[Picture]:
         """All images in order."""
+
+
+def require_kind(source: ImageSource, unit: float | None) -> None:
+    """Refuse latents where images are meant, and images where latents are.
+
+    Raises:
+        UserError: saying which.
+    """
+    if source.latent != (unit is not None):
+        kinds = ("latents", "images") if source.latent else ("images", "latents")
+        raise UserError(f"{source.name} holds {kinds[0]}, and this is about {kinds[1]}.")

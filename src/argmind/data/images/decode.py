@@ -18,12 +18,12 @@ from argmind.errors import UserError
 
 Fit = Literal["exact", "crop", "stretch", "pad"]
 #: What Pillow raises for files that are cut off or corrupt.
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, IndexError)
+BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, IndexError)
 _GREY, _COLOUR = ("L",), ("RGB",)
 #: Modes that Pillow turns into grey or RGB without loss.
 _LOSSLESS = {"1": "L", "P": "RGB"}
 _ALPHA = ("RGBA", "LA", "PA", "La", "RGBa")
-_CONVERT = "Prepare it otherwise, or allow it with data.convert=true."
+_CONVERT = "Prepare it otherwise, or allow it with data.convert=true (for a trained run --convert)."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,12 +89,12 @@ def _from_file(content: bytes, name: str, convert: bool) -> Any:
             image = operations.exif_transpose(image)
     except pillow.DecompressionBombError as error:
         raise UserError(f"{name} is too large to be an image to learn from ({error}).") from error
-    except _BROKEN as error:
-        reason = " ".join(str(error).replace(repr(content), "").split())
-        raise DamagedImage(f"{name}: no image that can be read ({_said(reason)}).") from error
+    except BROKEN as error:
+        raise DamagedImage(f"{name}: no image that can be read ({why(error)}).") from error
     if frames > 1 and not convert:
         raise UserError(f"{name} holds {frames} frames, where one image is needed. {_CONVERT}")
     if deep:
+        _require_finite(np.asarray(image), name)
         _require(convert, name, "has more than 8 bits a channel")
         if image.mode not in ("L", "RGB", "RGBA"):
             image = _from_array(np.asarray(image), name, convert=True)
@@ -107,7 +107,9 @@ def _is_deep(packing: Any) -> bool:
     return isinstance(first, str) and "16" in first
 
 
-def _said(reason: str) -> str:
+def why(error: BaseException) -> str:
+    """What Pillow says of a file, without the object that it names it by."""
+    reason = " ".join(str(error).split())
     return "no known image format" if "cannot identify" in reason else reason
 
 
@@ -118,7 +120,7 @@ def _from_array(pixels: NDArray[Any], name: str, convert: bool) -> Any:
     if not (squeezed.ndim == 2 or colours) or not squeezed.size:
         raise UserError(
             f"{name} has the shape {tuple(pixels.shape)}: give (height, width), "
-            "(height, width, 1) or (height, width, 3)."
+            "(height, width, 1) or (height, width, 3); and latents as a LatentSource."
         )
     return pillow.fromarray(_bytes_of(squeezed, name, convert))
 
@@ -130,9 +132,7 @@ def _bytes_of(pixels: NDArray[Any], name: str, convert: bool) -> NDArray[np.uint
     if pixels.dtype == np.bool_:
         return pixels.astype(np.uint8) * np.uint8(255)
     if np.issubdtype(pixels.dtype, np.floating):
-        wrong = int((~np.isfinite(pixels)).sum())
-        if wrong:
-            raise DamagedImage(f"{name}: {wrong} of its pixels are NaN or infinite.")
+        _require_finite(pixels, name)
         _require_range(pixels, name, 0, 1, "floats")
         return np.round(pixels * 255).astype(np.uint8)
     if not np.issubdtype(pixels.dtype, np.integer):
@@ -143,6 +143,12 @@ def _bytes_of(pixels: NDArray[Any], name: str, convert: bool) -> NDArray[np.uint
         return np.round(pixels / 257).astype(np.uint8)
     _require_range(pixels, name, 0, 255, "whole numbers")
     return pixels.astype(np.uint8)
+
+
+def _require_finite(pixels: NDArray[Any], name: str) -> None:
+    wrong = int((~np.isfinite(pixels)).sum())
+    if wrong:
+        raise DamagedImage(f"{name}: {wrong} of its pixels are NaN or infinite.")
 
 
 def _require_range(pixels: NDArray[Any], name: str, low: int, high: int, what: str) -> None:
@@ -194,7 +200,7 @@ def _sized(image: Any, picture: Picture, shape: Shape) -> Any:
         raise UserError(
             f"{picture.name} is {width}x{height}, where images of {size}x{size} are needed. Say "
             "how they are to fit: data.fit=crop (scale, then cut off what hangs over), stretch or "
-            "pad; or another data.image_size."
+            "pad, or another data.image_size; for a trained run --fit."
         )
     pillow: Any = optional_module("PIL.Image", f"reading {picture.name}", "image")
     operations: Any = optional_module("PIL.ImageOps", f"reading {picture.name}", "image")

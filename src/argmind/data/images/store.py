@@ -1,6 +1,7 @@
-"""All images of a source as pixels in one memory-mapped file, made once.
+"""All images of a source in one memory-mapped file, made once.
 
-``images-KEY.bin`` holds the pixels, (N, C, H, W) of 8 bits, and after them N labels of 32 bits.
+``images-KEY.bin`` holds the pixels, (N, C, H, W) of 8 bits (latents: float32), and after them N
+labels of 32 bits.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from argmind.data.base import Progress, digest_of
 from argmind.data.images.base import DamagedImage, ImageSource, Picture
 from argmind.data.images.decode import Fit, Shape, decode, shape_of
 from argmind.data.images.labels import Labels
+from argmind.data.images.latents import latent_of
 from argmind.data.sealed import Write, sealed
 from argmind.data.storage import cache_folder
 from argmind.errors import UserError
@@ -42,7 +44,7 @@ class Wanted:
 class StoredImages:
     """The images of a source."""
 
-    pixels: NDArray[np.uint8]  # (N, C, H, W), read-only
+    pixels: NDArray[Any]  # (N, C, H, W), read-only: 0 to 255, or latents as they are
     labels: NDArray[np.int64] | None  # (N,)
     classes: tuple[str, ...]
     fingerprint: str
@@ -50,6 +52,8 @@ class StoredImages:
     #: Damaged images that were left out, and the names of the first.
     skipped: int
     skipped_names: tuple[str, ...]
+    #: Of latents: what becomes 1, so that all of them lie in [-1, 1].
+    unit: float | None = None
 
     def note(self, name: str) -> str | None:
         """What a reader should know of images that were left out."""
@@ -82,18 +86,21 @@ def stored_images(
 
     record = sealed(path, make, what="image cache")
     shape = tuple(record["shape"])
-    place = int(np.prod(shape))
+    unit = record.get("unit")
+    kind = np.dtype(np.uint8 if unit is None else "<f4")
+    place = int(np.prod(shape)) * kind.itemsize
     labels = None
     if record["labelled"]:
         labels = np.fromfile(path, dtype="<i4", count=shape[0], offset=place).astype(np.int64)
     return StoredImages(
-        pixels=np.memmap(path, dtype=np.uint8, mode="r", shape=shape).view(np.ndarray),
+        pixels=np.memmap(path, dtype=kind, mode="r", shape=shape).view(np.ndarray),
         labels=labels,
         classes=tuple(record["classes"]),
         fingerprint=key,
         source_fingerprint=source.fingerprint,
         skipped=record["skipped"],
         skipped_names=tuple(record["skipped_names"]),
+        unit=unit,
     )
 
 
@@ -104,11 +111,11 @@ def _write(
     bad: list[str] = []
     labels = Labels(source)
     shape: Shape | None = None
-    count = 0
+    count, largest = 0, 0.0
     for done, picture in enumerate(islice(source.pictures(), wanted.limit), 1):
         try:
             shape = shape or _shape(picture, source, wanted)
-            pixels = decode(picture, shape)
+            pixels = latent_of(picture) if source.latent else decode(picture, shape)
         except DamagedImage as error:
             if not wanted.skip_bad:
                 raise UserError(
@@ -119,7 +126,7 @@ def _write(
             continue
         labels.add(picture)
         write(pixels.tobytes())
-        count += 1
+        count, largest = count + 1, max(largest, float(np.abs(pixels).max()))
         if progress:
             progress(done, source.count)
     if shape is None:
@@ -135,11 +142,14 @@ def _write(
         "classes": list(classes),
         "skipped": len(bad),
         "skipped_names": bad[:_NAMED],
+        "unit": (largest or 1.0) if source.latent else None,
     }
 
 
 def _shape(first: Picture, source: ImageSource, wanted: Wanted) -> Shape:
     """What all images become: as asked for, and for the rest as the first image is."""
+    if source.latent:
+        return _latent_shape(first, wanted)
     width, height, channels = shape_of(first, wanted.convert)
     if wanted.image_size is None and width != height and wanted.fit == "exact":
         raise UserError(
@@ -152,3 +162,21 @@ def _shape(first: Picture, source: ImageSource, wanted: Wanted) -> Shape:
         fit="stretch" if source.any_size and wanted.fit == "exact" else wanted.fit,
         convert=wanted.convert,
     )
+
+
+def _latent_shape(first: Picture, wanted: Wanted) -> Shape:
+    """Latents stay as they are.
+
+    Raises:
+        UserError: they are asked for in another size, with other channels, or made to fit.
+    """
+    channels, side, _ = first.content.shape
+    if wanted.fit != "exact":
+        raise UserError(f"latents are used as they are: leave out data.fit={wanted.fit}.")
+    if wanted.image_size not in (None, side) or wanted.channels not in (None, channels):
+        raise UserError(
+            f"{first.name} is {channels}x{side}x{side}, where latents of "
+            f"{wanted.channels or channels} channels and side {wanted.image_size or side} are "
+            "needed."
+        )
+    return Shape(image_size=side, channels=channels)
