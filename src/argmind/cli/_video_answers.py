@@ -13,7 +13,7 @@ from torch import Tensor
 
 from argmind.errors import UserError
 from argmind.eval.rollout import RollOut, errors_by_horizon
-from argmind.image.pictures import file_names, write_png
+from argmind.image.pictures import file_names, write_array, write_png
 from argmind.report.pictures import gif
 from argmind.thinking.budget import Budget
 from argmind.train.files import explained, replace_atomically
@@ -65,6 +65,9 @@ def asked_clips(run: VideoRun, args: argparse.Namespace) -> list[Asked]:
 def _held_out(run: VideoRun, args: argparse.Namespace) -> list[Asked]:
     given = args.given or max(1, run.window // 2)
     batch = run.held_out(args.held_out or _HELD_OUT, given + args.frames)
+    known = batch["frames"].shape[1]
+    if given > known:
+        raise UserError(f"held-out clips have {known} frames: ask for --given {known} or less.")
     actions = batch.get("actions")
     return [
         Asked(
@@ -96,7 +99,12 @@ def answered(
     begun = clip.frames[None, : clip.given]
     made = run.imagine(begun, args.frames, budget, actions=actions, seed=args.seed, first=number)
     energies = made.energies[0].tolist()
-    paths = _written(clip, made, Path(args.out))
+    if run.unit is None:
+        paths = _written(clip, made, Path(args.out))
+    else:
+        file = Path(args.out) / f"{clip.file}.npy"
+        write_array(file, (made.frames[0] * run.unit).squeeze((-2, -1)).cpu().numpy())
+        paths = {"npy": str(file)}
     return {
         "clip": clip.name,
         "given": clip.given,

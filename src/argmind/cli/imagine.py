@@ -58,7 +58,10 @@ def add(parsers: Parsers) -> None:
         "--convert", action="store_true", help="give up colours, transparency and bits as needed"
     )
     parser.add_argument(
-        "--out", default="imagined", metavar="DIR", help="folder for a GIF and a PNG of each clip"
+        "--out",
+        default="imagined",
+        metavar="DIR",
+        help="folder for a GIF and a PNG of each clip (.npy of features)",
     )
     parser.add_argument("--seed", type=whole(0), default=0, help="of the draws")
     add_budget(parser, several=False)
@@ -105,6 +108,6 @@ def _show(clips: list[dict[str, Any]], asked: list[Asked], out: Console) -> None
             f"{sum(clip['energies']) / len(clip['energies']):.4g}",
             f"{sum(errors) / len(errors):.4g}" if errors else "–",
             f"{sum(clip['nfe']) / len(clip['nfe']):.1f}",
-            clip["gif"],
+            clip.get("gif") or clip["npy"],
         )
     out.print(table)

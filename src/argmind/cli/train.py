@@ -72,7 +72,8 @@ def add(parsers: Parsers) -> None:
     parser.add_argument(
         "--data",
         metavar="PATH",
-        help="file, folder or glob, hf:NAME, python (text) or digits (images; or .npy latents)",
+        help="file, folder or glob, hf:NAME, python (text) or digits (images; or .npy latents); "
+        ".npy or .safetensors of clips or of their features (video)",
     )
     parser.add_argument("--field", metavar="F", help="where text or image stands in records")
     parser.add_argument(

@@ -14,6 +14,16 @@ from argmind.nn.patches import patchify, unpatchify
 _PATCH_WIDTH = 32
 
 
+def patch_of(image_size: int, patch: int) -> int:
+    """The side of a patch: frames of one place, which are features, are patches themselves."""
+    return 1 if image_size == 1 else patch
+
+
+def _width(image_size: int, dim: int) -> int:
+    """Width of a patch; features must not pass through less than the row is wide."""
+    return _PATCH_WIDTH if image_size > 1 else max(_PATCH_WIDTH, dim)
+
+
 def patches_of(image_size: int, patch: int) -> int:
     """How many patches a frame has.
 
@@ -34,9 +44,11 @@ class FrameEmbedding(nn.Module):
 
     def __init__(self, image_size: int, channels: int, patch: int, dim: int) -> None:
         super().__init__()
-        self.patch, self.patches = patch, patches_of(image_size, patch)
-        self.inner = nn.Linear(channels * patch**2, _PATCH_WIDTH)
-        self.outer = nn.Linear(self.patches * _PATCH_WIDTH, dim)
+        self.patch = patch = patch_of(image_size, patch)
+        self.patches = patches_of(image_size, patch)
+        width = _width(image_size, dim)
+        self.inner = nn.Linear(channels * patch**2, width)
+        self.outer = nn.Linear(self.patches * width, dim)
         _start(self)
 
     def forward(self, frames: Tensor) -> Tensor:
@@ -53,16 +65,17 @@ class FrameReadout(nn.Module):
 
     def __init__(self, image_size: int, channels: int, patch: int, dim: int) -> None:
         super().__init__()
-        self.patch, self.patches = patch, patches_of(image_size, patch)
-        self.channels = channels
-        self.inner = nn.Linear(dim, self.patches * _PATCH_WIDTH)
-        self.outer = nn.Linear(_PATCH_WIDTH, channels * patch**2)
+        self.patch = patch = patch_of(image_size, patch)
+        self.patches = patches_of(image_size, patch)
+        self.channels, self.width = channels, _width(image_size, dim)
+        self.inner = nn.Linear(dim, self.patches * self.width)
+        self.outer = nn.Linear(self.width, channels * patch**2)
         _start(self)
         nn.init.zeros_(self.outer.weight)
 
     def forward(self, rows: Tensor) -> Tensor:
         """A frame per row."""
-        patches = F.gelu(self.inner(rows).unflatten(-1, (self.patches, _PATCH_WIDTH)))
+        patches = F.gelu(self.inner(rows).unflatten(-1, (self.patches, self.width)))
         return unpatchify(self.outer(patches), self.patch, self.channels)
 
     def flops(self) -> float:

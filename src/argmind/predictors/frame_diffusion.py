@@ -15,6 +15,7 @@ from argmind.nn.bidirectional import BidirectionalConfig
 from argmind.nn.condition import LevelEmbedding
 from argmind.nn.context import ContextState
 from argmind.nn.flops import linear_flops
+from argmind.nn.frames import patch_of
 from argmind.predictors._frames import FrameConfig, FramePredictor
 from argmind.predictors._pictures import PictureConfig, PictureReadout, PictureTrunk
 from argmind.predictors._walks import answered, settled
@@ -73,7 +74,7 @@ class FrameDiffusion(FramePredictor):
         head = BidirectionalConfig(
             num_layers=config.head_layers, num_heads=dims.num_heads, hidden_dim=dims.hidden_dim
         )
-        pictures = PictureConfig(transformer=head, patch=config.patch)
+        pictures = PictureConfig(transformer=head, patch=patch_of(image_size, config.patch))
         self.trunk = PictureTrunk(pictures, image_size, channels)
         self.readout = PictureReadout(pictures, image_size, channels)
         self.time = LevelEmbedding(dims.hidden_dim)

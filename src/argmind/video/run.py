@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from argmind.data.base import Batch
+from argmind.data.datasets.images import UNIT_FILE
 from argmind.data.images.decode import Fit, Shape
 from argmind.data.order import row_seeds
+from argmind.data.storage import read_record
 from argmind.errors import UserError
 from argmind.eval.rollout import RollOut, roll_out
 from argmind.runs import LoadedRun, Which, load_run
@@ -27,6 +29,8 @@ class VideoRun:
     """A run on clips; of every model alike, since all of them are predictors."""
 
     run: LoadedRun
+    #: Of a run on features or latents: what of them is 1 to the model.
+    unit: float | None = None
 
     @property
     def predictor(self) -> Any:
@@ -51,16 +55,27 @@ class VideoRun:
 
     def read(self, spec: str, *, fit: Fit = "exact", convert: bool = False) -> Tensor:
         """A clip (T, C, H, W) in [-1, 1], as the model takes it; see :func:`read_clip`."""
+        if self.unit is not None:
+            raise UserError(
+                f"{self.run.folder} is a run on features, which no picture file holds: go on with "
+                "held-out clips, or from Python with imagine(features[..., None, None] / run.unit)."
+            )
         channels, size, _ = self.shape
         return read_clip(spec, Shape(image_size=size, channels=channels, fit=fit, convert=convert))
 
     def held_out(self, count: int, frames: int) -> Batch:
-        """The first clips that training leaves out, of so many frames each.
+        """The first clips that training leaves out, of so many frames each; files may end before.
 
         Raises:
-            UserError: a package that makes them is missing, or the scene is longer than that.
+            UserError: a package that makes them is missing, the scene is longer than that, or the
+                files are gone or others.
         """
         data: Any = self.run.recipe.data
+        if data.source is not None:
+            made = data.build(seed=0)
+            if made.model_inputs != self.run.inputs or made.files.unit != self.unit:
+                raise UserError(f"{data.source} is not what {self.run.folder} was trained on.")
+            return made.held_out(count, frames)
         longer = replace(data, frames=frames, clips=1, eval_clips=count)
         return next(iter(longer.build(seed=0).evaluation(count)))
 
@@ -125,4 +140,6 @@ def load_video_run(
     Raises:
         UserError: see :func:`argmind.runs.load_run`.
     """
-    return VideoRun(load_run(folder, which=which, device=device))
+    unit = Path(folder) / UNIT_FILE
+    run = load_run(folder, which=which, device=device)
+    return VideoRun(run, read_record(unit) if unit.exists() else None)

@@ -117,17 +117,28 @@ def _read(
     path: Path, field: str, label_field: str | None
 ) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """Latents of a file, and labels where it has some."""
+    arrays = read_arrays(path, field)
+    labels = arrays.pop(label_field, None) if label_field not in (None, field) else None
+    if field not in arrays and len(arrays) != 1:
+        raise wrong_field(str(path), field, list(arrays))
+    return _checked(arrays.get(field, next(iter(arrays.values()))), str(path)), labels
+
+
+def read_arrays(path: Path, field: str) -> dict[str, NDArray[Any]]:
+    """The arrays of a .safetensors file by name; that of an .npy file, as ``field``.
+
+    Raises:
+        UserError: it is damaged, or of another kind.
+    """
     try:
         if path.suffix.lower() == ".npy":
-            return _checked(np.load(path, mmap_mode="r", allow_pickle=False), str(path)), None
+            return {field: np.load(path, mmap_mode="r", allow_pickle=False)}
         tensors = safetensors.torch.load_file(path)
     except (OSError, ValueError, EOFError, safetensors.SafetensorError) as error:
         raise UserError(
             f"{path} cannot be read: it is damaged, or no {path.suffix} file of plain numbers."
         ) from error
-    labels = tensors.pop(label_field, None) if label_field is not None else None
-    if field not in tensors and len(tensors) != 1:
-        raise wrong_field(str(path), field, list(tensors))
-    latents = tensors[field if field in tensors else next(iter(tensors))]
-    numbers = latents.float() if latents.is_floating_point() else latents
-    return _checked(numbers.numpy(), str(path)), None if labels is None else labels.numpy()
+    return {
+        name: (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+        for name, tensor in tensors.items()
+    }
