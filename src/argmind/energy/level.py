@@ -21,7 +21,7 @@ _SCALE_RATE = 10.0
 class _Reading(nn.Linear):
     """Learns faster than the trunk, which changes all the while and feels nothing of it."""
 
-    lr_factor = 1.0
+    lr_factor = 3.0
 
 
 class Level(nn.Module):

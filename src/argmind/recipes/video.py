@@ -50,7 +50,7 @@ def video_ebt() -> Recipe:
     thinking settles.
     """
     size = part_config("schedule", "learned", size=0.5)
-    weights = {"start_weight": 4.0, "energy_weight": 1.0, "energy_error": "relative"}
+    weights = {"start_weight": 1.0, "energy_weight": 1.0, "energy_error": "relative"}
     objective = part_config("objective", "thinking", **weights)
     return replace(
         _recipe("video_ebt", _ebt(guesses=True), objective),
