@@ -1,36 +1,16 @@
-"""The Triton kernels run by Triton's interpreter, on the CPU.
+"""The attention kernels, interpreted on the CPU; the GPU's own tests are in test_gpu_attention.
 
-The interpreter is chosen when Triton is imported, so that the work is done in a process of its own.
-It multiplies no bf16, and costs seconds a problem; the GPU's own tests are in test_gpu_attention.
+The interpreter multiplies no bf16, and costs seconds a problem.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-import pytest
-
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("triton") is None,
-    reason="needs Triton (pip install triton); without a GPU its interpreter runs the kernels",
-)
+from interpreted import assert_runs, needs_triton
 
 
+@needs_triton
 def test_kernels_compute_what_the_plain_form_does() -> None:
-    done = subprocess.run(
-        [sys.executable, __file__],
-        env={**os.environ, "TRITON_INTERPRET": "1", "PYTHONWARNINGS": "ignore"},
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert_runs(__file__)
 
 
 def main() -> None:
