@@ -102,8 +102,8 @@ class Supervised(AnswerObjective[TurnPredictor]):
 
     def training_flops(self, batch: dict[str, Tensor]) -> float:
         """See the predictor's; the mean number of turns."""
-        most, fewest = self.predictor.trained_turns, self._fewest
-        drawn = fewest is not None and self.config.drawn_for == "batch"
-        turns = (fewest + most) / 2 if drawn else most
+        turns, fewest = float(self.predictor.trained_turns), self._fewest
+        if fewest is not None and self.config.drawn_for == "batch":
+            turns = (fewest + turns) / 2
         sequences, length = self.predictor.extent(self.predictor.task(batch)[0])
         return self.predictor.training_flops(sequences, length, turns=turns)
