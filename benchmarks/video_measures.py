@@ -13,7 +13,7 @@ from torch import Tensor
 from argmind.data.base import Batch
 from argmind.eval.evaluate import Evaluation, evaluate
 from argmind.eval.rollout import errors_by_horizon, roll_out
-from argmind.eval.statistics import auroc, spearman
+from argmind.eval.statistics import auroc, auroc_within, spearman
 from argmind.image.pictures import strip, write_png
 from argmind.nn.frames import changed
 from argmind.predictors.ebt import EBT
@@ -66,6 +66,7 @@ class NextFrames:
         """Where the future is open: the best of several answers, how they differ, and energies."""
         random = np.concatenate([batch["random"][:, :-1].numpy() for batch in self.batches])
         result = self._evaluated(Budget())
+        told = result.energies[:, _IN_MOTION:], random[:, _IN_MOTION:]
         best, spread = zip(*(self._several(batch) for batch in self.batches), strict=True)
         return {
             "random_frame_error": float(_squared(result)[random].mean()),
@@ -73,7 +74,8 @@ class NextFrames:
             "spread_of_8": float(np.concatenate(spread)[random].mean()),
             "energy_at_random_frames": float(result.energies[random].mean()),
             "energy_at_other_frames": float(result.energies[~random].mean()),
-            "random_frame_auroc": auroc(result.energies, random),
+            "random_frame_auroc": auroc(*told),
+            "random_frame_auroc_same_frame": auroc_within(*told),
         }
 
     def rolled(self, batches: list[Batch], given: int) -> list[float]:

@@ -9,6 +9,7 @@ import torch
 from argmind.config import override, part_config
 from argmind.data.base import TrainingData
 from argmind.data.datasets.clips import ClipData
+from argmind.data.scenes import turning
 from argmind.data.scenes._sprites import advanced, drawn
 from argmind.data.scenes.base import Clips, Scene
 from argmind.errors import UserError
@@ -134,30 +135,42 @@ def test_the_future_of_bouncing_digits_follows_from_two_frames():
 # Chance ---------------------------------------------------------------------
 
 
-def test_a_digit_turns_at_the_known_frame_one_way_or_the_other():
-    batch = data("scene=turning", "scene.turn_at=4", "frames=7", "scene.side=0.2").batch(0, 400)
-    assert batch["random"].nonzero()[:, 1].unique().tolist() == [4]
-    assert batch["random"].sum() == 400
-    way = centres(batch["frames"])
-    before, after = way[:, 4] - way[:, 3], way[:, 6] - way[:, 5]
-    free = ((way[:, [3, 6]] > 7) & (way[:, [3, 6]] < 25)).all(2).all(1)  # away from the walls
-    before, after = before[free], after[free]
-    lengths = before.norm(dim=1) * after.norm(dim=1)
-    along = (before * after).sum(1) / lengths
-    across = (before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0]) / lengths
-    assert along.abs().median() < 0.1
-    assert across.abs().min() > 0.8
-    assert 0.35 < (across > 0).double().mean() < 0.65
+def test_a_digit_turns_once_where_it_would_leave_its_quarter_one_way_or_the_other(monkeypatch):
+    ways = []
+
+    def watched(shapes, where, *size):
+        ways.append(torch.from_numpy(where[:, :, 0]))
+        return drawn(shapes, where, *size)
+
+    monkeypatch.setattr(turning, "drawn", watched)
+    random = data("scene=turning", "frames=12", "scene.side=0.2").batch(0, 1000)["random"]
+    assert random.sum(1).max() == 1
+    assert not random[:, 0].any()
+    clips, turns = random[:, 1:-1].nonzero(as_tuple=True)
+    assert len(turns.unique()) > 4  # no clock tells when
+    now = ways[0][clips[:, None], turns[:, None] + torch.arange(3)]  # before, at, and after it
+    before, after = now[:, 1] - now[:, 0], now[:, 2] - now[:, 1]
+    free = ((now > 6) & (now < 26)).all(2).all(1)  # away from the walls
+    now, before, after = now[free], before[free], after[free]
+    assert ((now[:, 1] < 16) != (now[:, 1] + before < 16)).any(1).all()
+    across = before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0]
+    torch.testing.assert_close(across.abs(), before.square().sum(1))
+    assert 0.4 < (across > 0).double().mean() < 0.6
 
 
-def test_up_to_the_turn_both_futures_are_the_same():
-    """What is random must not show before: the same clip with later turns begins alike."""
-    early = data("scene=turning", "scene.turn_at=4").batch(0, 20)["frames"]
-    late = data("scene=turning", "scene.turn_at=9").batch(0, 20)["frames"]
-    assert torch.equal(early[:, :5], late[:, :5])
-    assert not any(
-        torch.equal(one, other) for one, other in zip(early[:, 5], late[:, 5], strict=True)
-    )
+def test_up_to_the_turn_both_futures_are_the_same(monkeypatch):
+    """What is random must not show before: with the other turn a clip begins alike."""
+    turned, other = turning._turned, lambda velocity, right: turned(velocity, ~right)
+    one = data("scene=turning").batch(0, 20)
+    monkeypatch.setattr(turning, "_turned", other)
+    two = data("scene=turning").batch(0, 20)
+    assert torch.equal(one["random"], two["random"])
+    clips, turns = one["random"].nonzero(as_tuple=True)
+    assert len(clips) > 10
+    for clip, turn in zip(clips, turns, strict=True):
+        mine, others = one["frames"][clip], two["frames"][clip]
+        assert torch.equal(mine[: turn + 1], others[: turn + 1])
+        assert not torch.equal(mine[turn + 1], others[turn + 1])
 
 
 # Options --------------------------------------------------------------------
@@ -179,11 +192,6 @@ def test_options_that_cannot_be(setting, said):
     with pytest.raises(UserError) as caught:
         data(setting)
     assert said in str(caught.value)
-
-
-def test_a_clip_too_short_for_its_turn():
-    with pytest.raises(UserError, match=r"data\.scene\.turn_at to 3 or less, or data\.frames to 9"):
-        data("scene=turning", "frames=5")
 
 
 def test_the_fingerprint_follows_everything():

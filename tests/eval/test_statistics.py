@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from argmind.eval.statistics import (
     Interval,
     auroc,
+    auroc_within,
     bits_per_byte,
     bootstrap,
     bootstrap_difference,
@@ -181,6 +182,16 @@ def test_auroc_counts_pairs(cases):
         return
     wins = [(a > b) + 0.5 * (a == b) for a, b in itertools.product(above, below)]
     assert found == pytest.approx(sum(wins) / len(wins))
+
+
+def test_auroc_within_columns_is_blind_to_what_columns_tell():
+    scores = np.array([[1.0, 8, 5], [3, 8, 5], [2, 9, 5]])
+    positive = np.array([[0, 1, 0], [1, 1, 0], [0, 0, 0]], bool)
+    assert auroc_within(scores, positive) == pytest.approx((2 * 1 + 2 * 0) / 4)
+    alike = np.broadcast_to(scores[:1], scores.shape)
+    assert auroc_within(alike, positive) == 0.5
+    assert auroc(alike, positive) > 0.5
+    assert math.isnan(auroc_within(scores[:, 2], positive[:, 2]))
 
 
 def test_perplexity_is_the_exponential_of_the_mean():

@@ -42,10 +42,19 @@ def results(folder):
 
 
 @pytest.fixture(scope="module")
-def held_out(results):
+def clips(results):
     data = VideoDomain(TINY_CLIPS).recipes()[0].data.build(seed=0)
-    batches = data.evaluation(16, results.extra["held_out_clips"])
-    return torch.cat([batch["frames"] for batch in batches])
+    return list(data.evaluation(16, results.extra["held_out_clips"]))
+
+
+@pytest.fixture(scope="module")
+def held_out(clips):
+    return torch.cat([batch["frames"] for batch in clips])
+
+
+@pytest.fixture(scope="module")
+def random(clips):
+    return torch.cat([batch["random"] for batch in clips])
 
 
 def test_it_ends_well_and_leaves_two_equal_runs(done, folder, results):
@@ -70,9 +79,10 @@ def test_next_frame_errors_are_mean_squares(folder, results, held_out):
     assert results.figures["next_frame_error_still"].value == pytest.approx(still, rel=1e-5)
 
 
-def test_roll_outs_begin_after_the_turn(folder, results, held_out):
+def test_roll_outs_begin_where_nothing_is_left_to_chance(folder, results, held_out, random):
     given = results.extra["frames_given_to_rollouts"]
-    assert given == TINY_CLIPS.turn_at + 2
+    held_out = held_out[~random[:, given - 1 :].any(1)]
+    assert len(held_out) == results.extra["clips_rolled_out"]
     count = TINY_CLIPS.frames - given
     predictor = load_run(folder, which="last").predictor
     made = roll_out(predictor, held_out[:, :given], count, window=TINY_CLIPS.frames).frames
@@ -91,14 +101,15 @@ def test_figures_are_complete_and_consistent(results):
     gap = trained - figures["next_frame_error_tpp"].value
     assert figures["ebt_minus_tpp"].value == pytest.approx(gap, abs=1e-9)
     assert 0 <= figures["energy_turn_auroc"].value <= 1
+    assert 0 <= figures["energy_turn_auroc_same_frame"].value <= 1
     assert -1 <= figures["energy_error_rank_correlation"].value <= 1
 
 
-def test_the_report_is_sound_and_moves(folder, checked):
+def test_the_report_is_sound_and_moves(folder, results, checked):
     page = (folder / "report.html").read_text()
     found = checked(page)
     assert found.faults == []
-    later = TINY_CLIPS.frames - TINY_CLIPS.turn_at - 2
+    later = TINY_CLIPS.frames - results.extra["frames_given_to_rollouts"]
     assert found.tags["img"] == 3 * 4 + 3 * later
     assert page.count("data:image/gif;base64,") == 3 * 4
     assert found.tags["svg"] == 1 + 3 + 2 + 2

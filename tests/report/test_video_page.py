@@ -67,8 +67,9 @@ def report(example_text_report) -> VideoReport:
         doubt=Doubt(
             energies=energies,
             losses=losses,
-            turn=4,
+            random=np.arange(9) == random.integers(1, 9, (12, 1)),
             auroc=Interval(0.9, 0.85, 0.95),
+            auroc_same_frame=Interval(0.8, 0.75, 0.85),
             at_turn=around(0.06),
             elsewhere=around(0.02),
         ),
@@ -110,7 +111,8 @@ def test_sentences_say_what_the_figures_say(report):
     assert "0.0170 (0.0160 … 0.0180): better." in told
     assert "nothing changes has 0.0500" in told
     assert rolled(report).endswith("At the end, EBT is better than Transformer++.")
-    assert "a chance of 0.90 (0.85 … 0.95), where 0.5 is guessing: it says so." in uncertain(report)
+    assert "a chance of 0.90 (0.85 … 0.95), and of 0.80 (0.75 … 0.85) among" in uncertain(report)
+    assert uncertain(report).endswith("where 0.5 is guessing: it says so.")
     told = " ".join(limits(report))
     assert "first guess, 0.0210, to 0.0170 after 2 steps and 0.0180 after 8" in told
     assert "A note." in told
@@ -119,7 +121,7 @@ def test_sentences_say_what_the_figures_say(report):
 
 def test_sentences_do_not_praise_what_is_not_there(report):
     horizons = {**report.horizons, "EBT": [around(0.02), around(0.0405)]}
-    doubt = dataclasses.replace(report.doubt, auroc=Interval(0.6, 0.45, 0.7))
+    doubt = dataclasses.replace(report.doubt, auroc_same_frame=Interval(0.6, 0.45, 0.7))
     rows = [report.rows[0], row("EBT", 2, 0.03, 0.01, diverged=3)]
     weak = dataclasses.replace(report, horizons=horizons, doubt=doubt, rows=rows)
     assert comparison(weak).count(": worse.") == 1

@@ -43,7 +43,7 @@ def build(
     inputs = {"image_size": SIDE, "channels": CHANNELS, "frames": FRAMES, "actions": actions}
     if name == "ebt":
         guesses = start == "amortised"
-        readout = "space" if shared and guesses else "own"
+        readout = "guess" if shared and guesses else "own"
         head = part_config("head", "quadratic", reduction="mean", readout=readout)
         body = part_config("body", "two_stream", transformer=TINY, head=head, level=level)
         options = {"candidate_embedding": "context" if shared else "own", **options}

@@ -137,8 +137,8 @@ def test_an_energy_is_half_the_mean_squared_error_it_foresees_and_a_step_goes_th
     torch.testing.assert_close(moved, torch.zeros_like(moved), rtol=0, atol=1e-12)
 
 
-def test_a_shared_readout_reads_candidates_as_it_reads_the_context() -> None:
-    """``E = ½ mean (y − guess(h))²``: where candidates' hidden states are the context's, 0."""
+def test_a_head_that_adds_nothing_to_the_guess_is_at_rest_there() -> None:
+    """``E = ½ mean (y − g(ĥ + W h))²`` is 0 at g(ĥ) with W = 0, and half a squared error else."""
     model = build("ebt", level=False)
     assert isinstance(model, EBT)
     problem, target = model.task(clips())
@@ -148,19 +148,30 @@ def test_a_shared_readout_reads_candidates_as_it_reads_the_context() -> None:
     guess = model.space.amortised(hidden)
     embedding = model.space.embed(guess[:, None])
     head: Any = model.body.head
-    assert head.score(hidden[:, None], embedding).abs().max() < 1e-20
-    other = head.score(hidden[:, None], model.space.embed(target[:, None]))
+    anything = torch.randn(hidden[:, None].shape, dtype=hidden.dtype)
+    moved = head.score(anything, embedding, hidden[:, None])
+    assert moved.min() > 1e-6
+    torch.nn.init.zeros_(head.addition.weight)
+    assert head.score(anything, embedding, hidden[:, None]).abs().max() < 1e-20
+    other = head.score(anything, model.space.embed(target[:, None]), hidden[:, None])
     want = 0.5 * (target - guess).square().flatten(2).mean(2)
     torch.testing.assert_close(other[:, 0], want)
 
 
-def test_a_readout_can_be_shared_only_where_there_is_one() -> None:
-    head = part_config("head", "quadratic", readout="space")
+def test_a_body_without_a_guess_at_hand_refuses_a_head_that_adds_to_it() -> None:
+    head = part_config("head", "quadratic", readout="guess")
+    body = part_config("body", "bidirectional", head=head)
+    with pytest.raises(UserError, match=r"head\.readout=guess adds .* body 'bidirectional'"):
+        body.build(1, True, 8)
+
+
+def test_a_guess_can_be_added_to_only_where_there_is_one() -> None:
+    head = part_config("head", "quadratic", readout="guess")
     body = part_config("body", "two_stream", transformer=TINY, head=head)
     space = part_config("space", "frames", guesses=False)
     config = part_config("predictor", "ebt", space=space, body=body)
     inputs = {"image_size": SIDE, "channels": CHANNELS, "frames": LENGTH + 1}
-    with pytest.raises(UserError, match="space 'frames' as it is set up has none"):
+    with pytest.raises(UserError, match="space 'frames' as it is set up makes none"):
         config.build(ThinkingConfig(start="zeros"), **inputs)
 
 

@@ -39,8 +39,8 @@ class EnergyModel(nn.Module, Part):
     reads: ClassVar[Reading] = "positions"
     #: Does it want to know how right its first guesses were so far (:meth:`remember`)?
     remembers: bool = False
-    #: Does its head read hidden states as the space does?
-    shares_readout: bool = False
+    #: Does its head add to what a first guess is read from?
+    adds_to_guess: bool = False
 
     def encode(self, context: Any, first: Tensor | None = None, after: Tensor | None = None) -> Any:
         """Everything about the context that candidates need.

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from argmind.config import PartConfig, part
 from argmind.energy.base import EnergyModel
+from argmind.energy.heads.base import alone
 from argmind.nn.bidirectional import BidirectionalConfig, BidirectionalTransformer, Told
 from argmind.nn.conditioning.base import Step
 from argmind.nn.flops import linear_flops
@@ -61,8 +62,7 @@ class Bidirectional(EnergyModel):
         self.condition = nn.Parameter(torch.empty(dim).normal_(std=0.02))
         told = landscapes if config.landscapes == "told" else 0
         self.steps = nn.Embedding(told, dim) if told else None
-        self.head = config.head.build(dim, pair_dim or dim)
-        self.shares_readout = self.head.shares_readout
+        self.head = alone(config.head.build(dim, pair_dim or dim), config.part_name)
 
     def encode(
         self, context: Whole, first: Tensor | None = None, after: Tensor | None = None

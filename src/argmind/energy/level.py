@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from argmind.energy.heads.base import scalar
 from argmind.nn.position import Rotation
 
-_WIDTH = 128
+_WIDTH = 64
 #: How wrong the guess before was, and guesses so far on average.
 _RECORD = 2
 #: Logarithm of how many times less than before any guess a record can be.
@@ -21,7 +21,7 @@ _SCALE_RATE = 10.0
 class _Reading(nn.Linear):
     """Learns faster than the trunk, which changes all the while and feels nothing of it."""
 
-    lr_factor = 3.0
+    lr_factor = 2.0
 
 
 class Level(nn.Module):

@@ -13,6 +13,7 @@ from torch import Tensor
 from argmind.config import PartConfig, part
 from argmind.energy.base import EnergyModel
 from argmind.energy.bidirectional import Problems
+from argmind.energy.heads.base import alone
 from argmind.errors import UserError
 from argmind.nn.bidirectional import RowsConfig
 from argmind.nn.conditioning.base import Step
@@ -80,7 +81,8 @@ class PolicyBody(EnergyModel):
         dims, self.frames = config.transformer, frames
         self.observed = FrameEncoder(dims, config.frame_layers or dims.num_layers, frames)
         self.transformer = ObservedTransformer(dims)
-        self.head = config.head.build(dims.hidden_dim, pair_dim or dims.hidden_dim)
+        head = config.head.build(dims.hidden_dim, pair_dim or dims.hidden_dim)
+        self.head = alone(head, config.part_name)
 
     def encode(
         self, context: Tensor, first: Tensor | None = None, after: Tensor | None = None

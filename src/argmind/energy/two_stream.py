@@ -51,7 +51,10 @@ class TwoStream(EnergyModel):
         super().__init__()
         dims = config.transformer
         conditioning = config.conditioning.build(dims.hidden_dim, dims.num_layers, landscapes)
-        self.stream = ContextStream(dims, conditioning, output=amortised or config.level)
+        self.head = config.head.build(dims.hidden_dim, pair_dim or dims.hidden_dim)
+        self.adds_to_guess = self.head.adds_to_guess
+        output = amortised or config.level or self.adds_to_guess
+        self.stream = ContextStream(dims, conditioning, output=output)
         if config.level and conditioning.encode_per_step:
             raise UserError(
                 "body.level reads the context's output, which this conditioning makes anew for "
@@ -59,8 +62,6 @@ class TwoStream(EnergyModel):
             )
         self.level = Level(dims.hidden_dim, dims.head_dim) if config.level else None
         self.remembers = config.level
-        self.head = config.head.build(dims.hidden_dim, pair_dim or dims.hidden_dim)
-        self.shares_readout = self.head.shares_readout
         if conditioning.zero_head:
             self.head.zero()
 
@@ -127,7 +128,8 @@ class TwoStream(EnergyModel):
         final = stream.conditioning.final(step)
         if final is not None:
             hidden = hidden * (1 + final[1]) + final[0]
-        energy = self.head.score(hidden.view(batch, count, asked, dim), embedding)
+        guessed = self._output(state)[:, None] if self.adds_to_guess else None
+        energy = self.head.score(hidden.view(batch, count, asked, dim), embedding, guessed)
         if self.level is None:
             return energy
         return energy + self._level(state, self.level, self._output(state))[:, None]
@@ -147,7 +149,7 @@ class TwoStream(EnergyModel):
 
     def _output(self, state: ContextState) -> Tensor:
         hidden = self.stream.hidden(state)
-        assert hidden is not None  # with a level the stream is built with its output
+        assert hidden is not None  # whoever asks has it built with its output
         return hidden
 
     def _places(self, state: ContextState) -> Rotation:

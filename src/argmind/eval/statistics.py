@@ -198,6 +198,17 @@ def auroc(scores: ArrayLike, positive: ArrayLike) -> float:
     return float(above / (positives * negatives))
 
 
+def auroc_within(scores: ArrayLike, positive: ArrayLike) -> float:
+    """The same of two cases of one column, over all such pairs: columns alone tell nothing then.
+
+    NaN where no column has both classes.
+    """
+    table, labels = np.asarray(scores, float), np.asarray(positive, bool)
+    pairs = labels.sum(0) * (~labels).sum(0)
+    told = [auroc(table[:, at], labels[:, at]) for at in np.flatnonzero(pairs)]
+    return float(np.average(told, weights=pairs[pairs > 0])) if told else math.nan
+
+
 def perplexity(mean_nats: float) -> float:
     """exp(mean loss): of the mean, not the mean of the exponentials."""
     return math.exp(mean_nats) if mean_nats < 700 else math.inf

@@ -77,10 +77,10 @@ class EBT(Predictor):
         self.body: EnergyModel = config.body.build(
             landscapes, amortised, self.space.pair_dim, **self.space.body_inputs
         )
-        if self.body.shares_readout and self.space.shared_readout is None:
+        if self.body.adds_to_guess and self.space.guess_readout is None:
             raise UserError(
-                f"head.readout=space shares the way of a first guess, and space "
-                f"'{config.space.part_name}' as it is set up has none."
+                f"head.readout=guess adds to a first guess, and space '{config.space.part_name}' "
+                "as it is set up makes none."
             )
         self.thinker = Thinker(thinking)
 
@@ -217,7 +217,7 @@ class EBT(Predictor):
     @property
     def _read_flops(self) -> float:
         """Of a candidate's hidden state read as a first guess is."""
-        return self.space.flops().start * self.body.shares_readout
+        return self.space.flops().start * self.body.adds_to_guess
 
     def _judging_flops(self, length: int) -> float:
         """Of making the guesses again that the context shows to be right or wrong."""

@@ -35,20 +35,18 @@ class VideoSizes:
 
     image_size: int = 16
     frames: int = 16
-    turn_at: int = 5
     side: float = 0.45  # of the digit, as a share of the frame's
     eval_clips: int = 96
     batch_size: int = 16
     num_layers: int = 2
     num_heads: int = 4
     hidden_dim: int = 96
-    lr: float = 4e-3
+    lr: float = 6e-3
 
     def settings(self, transformer: str) -> list[str]:
         """As settings of a recipe whose transformer stands at this place."""
         return [
             "data.scene=turning",
-            f"data.scene.turn_at={self.turn_at}",
             f"data.scene.side={self.side!r}",
             f"data.image_size={self.image_size}",
             f"data.frames={self.frames}",
@@ -105,9 +103,9 @@ class VideoDomain(Domain):
         sizes = self.sizes
         return (
             f"Clips of {sizes.frames} frames of {sizes.image_size}×{sizes.image_size} pixels: a "
-            f"handwritten digit flies, bounces off the walls and, after frame {sizes.turn_at}, "
-            f"turns left or right by chance. New clips for every step, {data.evaluation_samples} "
-            "others, of digits not learnt from, held out."
+            "handwritten digit flies, bounces off the walls and, where it would first leave its "
+            "quarter of the frame, turns left or right by chance. New clips for every step, "
+            f"{data.evaluation_samples} others, of digits not learnt from, held out."
         )
 
     def study(self, trained: Trained, clock: Clock, screen: Screen) -> Study:

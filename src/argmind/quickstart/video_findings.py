@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,6 +19,7 @@ from argmind.eval.results import Figure, Results
 from argmind.eval.statistics import (
     Interval,
     auroc,
+    auroc_within,
     bootstrap,
     bootstrap_difference,
     bootstrap_mean,
@@ -47,7 +48,7 @@ class VideoFindings:
     labels: Sequence[str]
     data: str
     trained_steps: int
-    turn: int  # the frame after which chance decides
+    random: NDArray[np.bool_]  # (clips, frames): the next one is decided by chance
     given: int
     still: NDArray[Any]
     rows: Sequence[Measured]  # of the thinker, by steps
@@ -87,6 +88,7 @@ class VideoFindings:
             "energy_error_rank_correlation": Figure.of(self._correlation(self.as_trained), "1"),
             "tpp_change_error_rank_correlation": Figure.of(self._correlation(self.plain), "1"),
             "energy_turn_auroc": Figure.of(doubt.auroc, "1"),
+            "energy_turn_auroc_same_frame": Figure.of(doubt.auroc_same_frame, "1"),
             "energy_at_turn": Figure.of(doubt.at_turn, "1"),
             "energy_elsewhere": Figure.of(doubt.elsewhere, "1"),
         }
@@ -104,13 +106,7 @@ class VideoFindings:
 
     def _correlation(self, row: Measured) -> Interval:
         """Of whole clips resampled, their frames together."""
-        return bootstrap(
-            spearman,
-            row.evaluation.energies,
-            _errors(row),
-            generator=np.random.default_rng(self.trained.seed),
-            resamples=_RESAMPLES,
-        )
+        return self._resampled(spearman, row.evaluation.energies, _errors(row))
 
     @cached_property
     def _horizon_means(self) -> dict[str, list[Interval]]:
@@ -123,21 +119,20 @@ class VideoFindings:
     def _doubt(self) -> Doubt:
         energies = self.as_trained.evaluation.energies
         # One frame tells no speed: what follows the first is open too, and left out.
-        later, turn = energies[:, 1:], self.turn - 1
-        elsewhere = np.delete(later, turn, axis=1)
+        later, random = energies[:, 1:], self.random[:, 1:]
         return Doubt(
             energies=energies,
             losses=self.as_trained.evaluation.losses,
-            turn=self.turn,
-            auroc=bootstrap(
-                lambda rows: auroc(rows, _column(rows, turn)),
-                later,
-                generator=np.random.default_rng(self.trained.seed),
-                resamples=_RESAMPLES,
-            ),
-            at_turn=self._mean(later[:, turn]),
-            elsewhere=self._mean(elsewhere),
+            random=self.random,
+            auroc=self._resampled(auroc, later, random),
+            auroc_same_frame=self._resampled(auroc_within, later, random),
+            at_turn=self._mean(later[random]),
+            elsewhere=self._mean(later[~random]),
         )
+
+    def _resampled(self, measure: Callable[..., float], *tables: NDArray[Any]) -> Interval:
+        generator = np.random.default_rng(self.trained.seed)
+        return bootstrap(measure, *tables, generator=generator, resamples=_RESAMPLES)
 
     @cached_property
     def _table(self) -> list[VideoRow]:
@@ -148,7 +143,7 @@ class VideoFindings:
             "trained_steps": self.trained_steps,
             "steps_of_ebt_by_step": [row.steps for row in self.rows],
             "held_out_clips": len(self.still),
-            "turn_after_frame": self.turn,
+            "clips_rolled_out": len(next(iter(self.horizons.values()))),
             "frames_given_to_rollouts": self.given,
             "budgets": [
                 {
@@ -252,13 +247,6 @@ class VideoFindings:
 def _errors(row: Measured) -> NDArray[Any]:
     """Mean squared errors (clips, frames): what PSNR of a range of 2 is made of."""
     return 4 * 10 ** (-row.evaluation.scores["psnr"] / 10)
-
-
-def _column(rows: NDArray[Any], number: int) -> NDArray[Any]:
-    """True in one column of a table like this one."""
-    chosen = np.zeros(rows.shape, bool)
-    chosen[:, number] = True
-    return chosen
 
 
 def _row(label: str, row: Measured, difference: Interval | None) -> VideoRow:

@@ -28,6 +28,8 @@ STEPS = (0, 1, 2, 4, 8)
 #: Held-out clips predicted together, and the least that are measured at all.
 _BATCH = 16
 _PICTURES = 4
+#: Frames that a roll-out begins with: nearly all clips have had their turn by then.
+_GIVEN = 9
 _FRAME_MS = 160
 
 
@@ -43,9 +45,8 @@ class VideoStudy:
         self.labels = list(self.models)
         self.trained_steps = trained.thinker.recipe.thinking.steps
         config: Any = trained.thinker.recipe.data
-        self.turn, self.frames = config.scene.turn_at, config.frames
-        #: A roll-out begins when the turn has been seen: from there on nothing is left to chance.
-        self.given = self.turn + 2
+        self.frames = config.frames
+        self.given = min(_GIVEN, self.frames - 1)
 
     def run(self, clock: Clock, data: str) -> Study:
         """Measure as many held-out clips as there is time for, then picture some."""
@@ -53,21 +54,24 @@ class VideoStudy:
         grid = [Budget(steps=count) for count in sorted({*STEPS, self.trained_steps})]
         batches = self._batches(clock.study_s, ebt, grid)
         truth = torch.cat([batch["frames"] for batch in batches])
+        random = torch.cat([batch["random"] for batch in batches])
+        # Of roll-outs only those count from whose start on nothing is left to chance.
+        settled = truth[~random[:, self.given - 1 :].any(1)]
         rows = self._measure(ebt, batches, grid, "thinking")
         plain = self._measure(rival, batches, [Budget()], self.labels[1])[0]
-        rolled = {label: self._rolled(model, truth) for label, model in self.models.items()}
+        rolled = {label: self._rolled(model, settled) for label, model in self.models.items()}
         findings = VideoFindings(
             trained=self.trained,
             labels=self.labels,
             data=data,
             trained_steps=self.trained_steps,
-            turn=self.turn,
+            random=random[:, :-1].numpy(),
             given=self.given,
             still=errors_by_horizon(truth[:, :-1], truth[:, 1:]),
             rows=rows,
             plain=plain,
-            horizons=self._horizons(rolled, truth),
-            pictures=self._pictures(rolled, truth),
+            horizons=self._horizons(rolled, settled),
+            pictures=self._pictures(rolled, settled),
         )
         return findings.study(clock.phases_s)
 
@@ -128,8 +132,9 @@ class VideoStudy:
                 ]
                 for label, clip in clips.items()
             ],
-            caption=f"The first held-out clips, not chosen, moving: up to frame {self.given - 1} "
-            "all rows show the truth, from there on each model is fed with its own predictions.",
+            caption="The first held-out clips that have had their turn in time, not chosen, "
+            f"moving: up to frame {self.given - 1} all rows show the truth, from there on each "
+            "model is fed with its own predictions.",
         )
         later = range(self.given, self.frames)
         still = PictureTable(

@@ -14,16 +14,19 @@ from argmind.train.config import OptimizerConfig, TrainingConfig
 #: Small enough for a CPU; `--size` makes more of it.
 _STREAM = TransformerConfig(num_layers=3, num_heads=4, hidden_dim=128)
 _TRAINING = TrainingConfig(steps=600, batch_size=16, eval_every=100, checkpoint_every=200)
-_OPTIMIZER = OptimizerConfig(lr=1e-3, warmup_steps=50, weight_decay=0.01)
+_OPTIMIZER = OptimizerConfig(lr=3e-3, warmup_steps=50, weight_decay=0.01)
+#: Of models that learn a way from noise.
+_FROM_NOISE = replace(_OPTIMIZER, lr=1e-3)
 
 
 def _ebt(guesses: bool) -> PartConfig:
     """Two streams over frames; the energy is half the mean squared error it foresees.
 
-    With a first guess all is shared that can be: both streams embed and read by the same weights,
-    as a trunk is pulled apart by two of either; and a level of its own says what chance decides.
+    With a first guess all is shared that can be: both streams embed by the same weights, as a
+    trunk is pulled apart by two; the head adds to what the guess is read from; and a level of its
+    own says what chance decides.
     """
-    readout, embedding = ("space", "context") if guesses else ("own", "own")
+    readout, embedding = ("guess", "context") if guesses else ("own", "own")
     head = part_config("head", "quadratic", reduction="mean", readout=readout)
     space = part_config("space", "frames", guesses=guesses, candidate_embedding=embedding)
     body = part_config("body", "two_stream", transformer=_STREAM, head=head, level=guesses)
@@ -46,10 +49,10 @@ def video_ebt() -> Recipe:
     """An energy model that starts from its own guess of the next frame and improves on it.
 
     The level of the energy is taught to foretell errors, so that it says where the future is open;
-    that takes nothing from the guess. Sizes shrink after the trained steps, so that longer
-    thinking settles.
+    that takes nothing from the guess. The step size is not learnt, as only its product with what
+    the head adds can be told; it shrinks after the trained steps, so that longer thinking settles.
     """
-    size = part_config("schedule", "learned", size=0.5)
+    size = part_config("schedule", "constant", size=0.5)
     weights = {"start_weight": 1.0, "energy_weight": 1.0, "energy_error": "relative"}
     objective = part_config("objective", "thinking", **weights)
     return replace(
@@ -71,6 +74,7 @@ def video_field_ebt() -> Recipe:
     """
     return replace(
         _recipe("video_field_ebt", _ebt(guesses=False), part_config("objective", "equilibrium")),
+        optimizer=_FROM_NOISE,
         thinking=ThinkingConfig(
             steps=50,
             landscapes=1,
@@ -93,4 +97,5 @@ def video_diffusion() -> Recipe:
     """The generative rival: the same stream with a diffusion head."""
     predictor = part_config("predictor", "frame_diffusion", transformer=_STREAM)
     recipe = _recipe("video_diffusion", predictor, part_config("objective", "frame_diffusion"))
-    return replace(recipe, training=replace(_TRAINING, ema_decay=0.999))
+    training = replace(_TRAINING, ema_decay=0.999)
+    return replace(recipe, optimizer=_FROM_NOISE, training=training)

@@ -14,22 +14,32 @@ if TYPE_CHECKING:
 
 
 @styled
-def heat_map(values: NDArray[Any], title: str, x: str, y: str, mark: int | None = None) -> Figure:
+def heat_map(
+    values: NDArray[Any], title: str, x: str, y: str, *, first: int = 0, mark: int | None = None
+) -> Figure:
     """Rows and columns of ``values``, darker for more; column ``mark`` is framed.
 
+    Columns are counted from ``first`` on.
     Colours span the 2nd to the 98th percentile, so that one extreme does not take them all.
     """
     figure, axes = axes_of(title, x, y)
     axes.grid(False)
     finite = values[np.isfinite(values)]
     low, high = np.percentile(finite, [2, 98]) if finite.size else (0.0, 1.0)
-    shown = axes.imshow(values, cmap="Blues", aspect="auto", vmin=low, vmax=max(high, low + 1e-12))
+    rows, columns = values.shape
+    shown = axes.imshow(
+        values,
+        cmap="Blues",
+        aspect="auto",
+        vmin=low,
+        vmax=max(high, low + 1e-12),
+        extent=(first - 0.5, first + columns - 0.5, rows - 0.5, -0.5),
+    )
     figure.colorbar(shown, ax=axes)
     if mark is not None:
-        height = len(values)
         axes.plot(
             [mark - 0.5, mark + 0.5, mark + 0.5, mark - 0.5, mark - 0.5],
-            [-0.5, -0.5, height - 0.5, height - 0.5, -0.5],
+            [-0.5, -0.5, rows - 0.5, rows - 0.5, -0.5],
             color=INK,
             linewidth=1.2,
         )

@@ -17,7 +17,9 @@ from argmind.report.series import Mark, Series, series_plot
 from argmind.report.video_data import Doubt, VideoReport, VideoRow
 from argmind.report.video_limits import DIGITS, comparison, limits, rolled, uncertain
 
-_FRAME = "frame that is predicted from"
+_FRAME = "frame that is predicted from, counted from the turn"
+#: Frames shown before the turn and after it.
+_BEFORE, _AFTER = 3, 6
 
 
 def video_report(report: VideoReport) -> str:
@@ -102,14 +104,16 @@ def _horizon_plot(horizons: Mapping[str, Sequence[Interval]]) -> Plot:
 
 
 def _doubt_plots(doubt: Doubt, thinker: str) -> list[Plot]:
-    turn = Mark(label="the turn", at=doubt.turn, along="x")
-    told = [("energy", doubt.energies), ("actual loss", doubt.losses)]
-    # Of a clip's frames the first is left out: one frame tells no speed, so that all is open.
+    turn = Mark(label="the turn", at=0, along="x")
+    told = [
+        (name, doubt.from_turn(values, _BEFORE, _AFTER))
+        for name, values in (("energy", doubt.energies), ("actual loss", doubt.losses))
+    ]
     lines = [
         Series(
             label=name,
-            x=range(1, values.shape[1]),
-            values=[_mean(column) for column in values.T[1:]],
+            x=range(-_BEFORE, _AFTER + 1),
+            values=[_mean(column) for column in values.T],
         )
         for name, values in told
     ]
@@ -119,21 +123,24 @@ def _doubt_plots(doubt: Doubt, thinker: str) -> list[Plot]:
     maps = [
         Plot(
             svg=plots.svg(
-                heat_map(values, f"{name} by clip and frame", _FRAME, "clip", doubt.turn),
+                heat_map(
+                    values, f"{name} by clip and frame", _FRAME, "clip", first=-_BEFORE, mark=0
+                ),
                 f"{name} by clip and frame",
                 f"heat-{index}",
             ),
             caption=f"The {name} of {thinker}'s predictions: a row for every clip, a column for "
-            "every frame that the next one was predicted from; darker is more. The framed column "
-            "is where chance decides.",
+            "every frame that the next one was predicted from, clips shifted so that they turn "
+            "together; darker is more. The framed column is where chance decides.",
         )
         for index, (name, values) in enumerate(told)
     ]
     mean = Plot(
         svg=plots.svg(figure, "Energy and loss by frame", "frames"),
         caption="Energy and actual loss by the frame predicted from, means over clips with their "
-        "standard errors; the line marks where chance decides. Energies are taught to foretell "
-        "this loss. The first frame is left out: it does not tell a speed.",
+        "standard errors; the line marks where chance decides, whichever frame that is. Energies "
+        "are taught to foretell this loss. The first frame of a clip is left out: it does not "
+        "tell a speed.",
     )
     return [mean, *maps]
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from argmind.eval.results import Results
@@ -29,18 +30,30 @@ class VideoRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Doubt:
-    """The thinker's energies and losses (clips, frames), and the frame after which chance decides.
+    """The thinker's energies and losses (clips, frames), and where chance decides, once a clip.
 
     Column t is the prediction of frame t + 1.
     """
 
     energies: NDArray[Any]
     losses: NDArray[Any]  # smooth L1 per pixel, which energies are taught to foretell
-    turn: int
+    random: NDArray[np.bool_]
     #: Chance that the energy of a prediction across the turn is above that of another one.
     auroc: Interval
+    #: The same among predictions of frames that are as far into their clips.
+    auroc_same_frame: Interval
     at_turn: Interval  # mean energy
     elsewhere: Interval  # mean energy, the first frame and the turn left out
+
+    def from_turn(self, values: NDArray[Any], before: int, after: int) -> NDArray[Any]:
+        """Values (clips, before + 1 + after) counted from each clip's turn; NaN beyond its ends.
+
+        The first frame tells no speed, and is left out.
+        """
+        clips, turns = self.random.nonzero()
+        frames = turns[:, None] + np.arange(-before, after + 1)
+        inside = (frames > 0) & (frames < values.shape[1])
+        return np.where(inside, values[clips[:, None], np.where(inside, frames, 0)], np.nan)
 
 
 @dataclass(frozen=True, kw_only=True)

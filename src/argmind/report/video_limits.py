@@ -42,13 +42,16 @@ def rolled(report: VideoReport) -> str:
 def uncertain(report: VideoReport) -> str:
     """Does the energy say where the future is open?"""
     doubt = report.doubt
-    level = doubt.auroc.low if doubt.auroc.low is not None else doubt.auroc.value
+    told = doubt.auroc_same_frame
+    level = told.low if told.low is not None else told.value
     words = "it says so" if level > 0.5 else "it does not say so beyond the interval"
     return (
-        f"After frame {doubt.turn} chance decides which way the digit turns. Energy there is "
-        f"{doubt.at_turn.value:.3g} against {doubt.elsewhere.value:.3g} "
+        "Where the digit would leave its quarter, chance decides which way it turns. Energy there "
+        f"is {doubt.at_turn.value:.3g} against {doubt.elsewhere.value:.3g} "
         f"elsewhere; told by energy alone, a prediction across the turn stands out with a chance "
-        f"of {number(doubt.auroc.value, 2)}{_ends(doubt.auroc, 2)}, where 0.5 is guessing: {words}."
+        f"of {number(doubt.auroc.value, 2)}{_ends(doubt.auroc, 2)}, and of "
+        f"{number(doubt.auroc_same_frame.value, 2)}{_ends(doubt.auroc_same_frame, 2)} among frames "
+        f"as far into their clips, where 0.5 is guessing: {words}."
     )
 
 

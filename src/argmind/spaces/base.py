@@ -31,7 +31,7 @@ class Embedding(NamedTuple):
 
     input: Tensor  # (B, N, *P, D)
     pair: Tensor  # (B, N, *P, D)
-    read: Readout | None = None  # the space's own
+    read: Readout | None = None  # as a first guess is
 
 
 class Given(NamedTuple):
@@ -105,8 +105,8 @@ class Space(nn.Module, Part):
         return {}
 
     @property
-    def shared_readout(self) -> Readout | None:
-        """The way of a first guess from hidden states, for heads that share it; None: no such."""
+    def guess_readout(self) -> Readout | None:
+        """From hidden states to a first guess, for heads that add to it; None: no such."""
         return None
 
     def task(self, batch: dict[str, Tensor]) -> tuple[Any, Tensor]:

@@ -92,14 +92,14 @@ class FrameSpace(Space):
         return super().amortised(hidden) if self.guess is None else self.guess(hidden)
 
     @property
-    def shared_readout(self) -> Readout | None:
+    def guess_readout(self) -> Readout | None:
         """From rows to pixels."""
         guess = self.guess
         return None if guess is None else lambda hidden: guess(hidden).flatten(-3)
 
     def embed(self, point: Tensor) -> Embedding:
         """A row, and the pixels."""
-        return Embedding(self._row(point), point.flatten(-3), self.shared_readout)
+        return Embedding(self._row(point), point.flatten(-3), self.guess_readout)
 
     def _row(self, point: Tensor) -> Tensor:
         if self.candidate is not None:

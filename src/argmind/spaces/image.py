@@ -15,7 +15,7 @@ from argmind.nn.condition import LabelEmbedding, LevelEmbedding
 from argmind.nn.flops import linear_flops
 from argmind.nn.patches import PatchEmbedding, patchify, unpatchify
 from argmind.registry import register
-from argmind.spaces.base import Embedding, Given, Readout, Space, SpaceFlops, Whole
+from argmind.spaces.base import Embedding, Given, Space, SpaceFlops, Whole
 
 #: What of a batch is part of the problem; the rest is the answer.
 ASKED = ("given", "known", "level", "label")
@@ -114,16 +114,9 @@ class ImageSpace(Space):
             return super().amortised(hidden)
         return unpatchify(self.guess(hidden), self.config.patch, self.channels)
 
-    @property
-    def shared_readout(self) -> Readout | None:
-        """From patches' rows to their pixels."""
-        return self.guess
-
     def embed(self, point: Tensor) -> Embedding:
         """Embedded patches, and their pixels."""
-        return Embedding(
-            self.candidate(point), patchify(point, self.config.patch), self.shared_readout
-        )
+        return Embedding(self.candidate(point), patchify(point, self.config.patch))
 
     def move(self, y: Tensor, point: Tensor, delta: Tensor) -> Tensor:  # noqa: ARG002
         """``y − L δ``, or ``y − δ``: the energy is a mean over L patches."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from argmind.errors import UserError
 from argmind.nn.flops import linear_flops
 from argmind.spaces.answers import Answers, Layout, ProblemEmbedding
-from argmind.spaces.base import Embedding, Given, Readout, Space, SpaceFlops, Whole
+from argmind.spaces.base import Embedding, Given, Space, SpaceFlops, Whole
 
 
 class ReasoningSpace(Space):
@@ -69,14 +69,9 @@ class ReasoningSpace(Space):
         """A linear reading of what the body made of the given alone (B, L, D)."""
         return super().amortised(hidden) if self.guess is None else self.guess(hidden)
 
-    @property
-    def shared_readout(self) -> Readout | None:
-        """From tokens' rows to their numbers."""
-        return self.guess
-
     def embed(self, point: Tensor) -> Embedding:
         """``W p``; heads pair with p."""
-        return Embedding(self.candidate(point), point, self.shared_readout)
+        return Embedding(self.candidate(point), point)
 
     def move(self, y: Tensor, point: Tensor, delta: Tensor) -> Tensor:  # noqa: ARG002
         """``y − L δ``."""
