@@ -18,6 +18,7 @@ SETTINGS = ["data.image_size=16", "data.frames=6", "data.clips=8", "data.eval_cl
 RECIPES = {
     "video_ebt": "sklearn",
     "video_field_ebt": "sklearn",
+    "video_nearest_ebt": "sklearn",
     "video_transformer_pp": "sklearn",
     "video_diffusion": "sklearn",
     "video_pusht_ebt": "gym_pusht",

@@ -200,7 +200,7 @@ class VideoFindings:
                 f"{thinker} learns how wrong its answers will be from what it has learnt to answer "
                 "with: a level of the energy that no candidate changes and no step feels.",
                 "Both models learn one answer, so where chance decides both tend to the mean of "
-                "what may come; an energy with a valley for each is what `video_field_ebt` learns.",
+                "what may come; `video_nearest_ebt` learns the alternatives instead.",
             ],
         )
 
@@ -227,7 +227,7 @@ class VideoFindings:
         return (
             f"argmind imagine {self.trained.thinker.folder} --held-out 4 --frames 9",
             "argmind train video_ebt --set data.scene=digits --out runs/bouncing",
-            "argmind train video_field_ebt --set data.scene=turning --out runs/valleys",
+            "argmind train video_nearest_ebt --set data.scene=turning --out runs/alternatives",
             f"argmind quickstart --domain video --minutes 20 --seed {self.trained.seed + 1}",
         )
 
