@@ -18,12 +18,6 @@ _LEAST = 7.0
 _SCALE_RATE = 10.0
 
 
-class _Reading(nn.Linear):
-    """Learns faster than the trunk, which changes all the while and feels nothing of it."""
-
-    lr_factor = 2.0
-
-
 class Level(nn.Module):
     """``r exp(⟨w, gelu(V gelu(W [h, p, log q/r, log r/s]))⟩)``: the loss of the best answer.
 
@@ -35,14 +29,12 @@ class Level(nn.Module):
     variance of that. A head reads the former, this the latter; thinking does not feel it.
     """
 
-    lr_factor = _Reading.lr_factor
-
     def __init__(self, dim: int, waves: int) -> None:
         """``waves``: how many sines and cosines there are, together."""
         super().__init__()
-        self.inner = _Reading(dim + waves + _RECORD, _WIDTH)
-        self.middle = _Reading(_WIDTH, _WIDTH)
-        self.outer = _Reading(_WIDTH, 1, bias=False)
+        self.inner = nn.Linear(dim + waves + _RECORD, _WIDTH)
+        self.middle = nn.Linear(_WIDTH, _WIDTH)
+        self.outer = nn.Linear(_WIDTH, 1, bias=False)
         self.scale = nn.Parameter(torch.zeros(()))
 
     def forward(self, hidden: Tensor, turn: Rotation, record: Tensor | None = None) -> Tensor:
