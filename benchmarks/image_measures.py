@@ -13,10 +13,10 @@ from torch import Tensor
 
 from argmind.data.base import Batch
 from argmind.data.datasets.images import ImageData
+from argmind.eval import probe
 from argmind.eval.budgets import Measured, measure
 from argmind.eval.distance import Moments, frechet_distance, image_moments
 from argmind.eval.feature_net import load_feature_net
-from argmind.eval.probe import features, probe
 from argmind.eval.statistics import Interval, bootstrap_difference, spearman
 from argmind.image.pictures import strip, write_png
 from argmind.predictors.base import Prediction, Predictor
@@ -186,12 +186,8 @@ def _difference(one: Measured, other: Measured) -> Interval:
 
 def probed(run: LoadedRun, data: ImageData, train: int, test: int) -> Row:
     """A linear probe of frozen features, on training images for which it is fitted."""
-    config: Any = replace(data.config, flip=False)
-    plain = config.build(seed=0)
-    shown = [plain.batch(first, min(_BATCH, train - first)) for first in range(0, train, _BATCH)]
-    known = features(run.predictor, shown)
-    found = probe(known, features(run.predictor, plain.evaluation(_BATCH, test)))
-    return vars(found)
+    plain = probe.as_they_are(data.config).build(seed=0)
+    return vars(probe.probed(run.predictor, plain, train, test))
 
 
 # ---------------------------------------------------------------------- generation

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from argmind.data.base import Batch
+from argmind.eval.budgets import squared_errors
 from argmind.eval.evaluate import Evaluation, evaluate
 from argmind.eval.rollout import errors_by_horizon, roll_out
 from argmind.eval.statistics import auroc, auroc_within, spearman
@@ -45,7 +46,7 @@ class NextFrames:
         """Errors as trained and by thinking step, and what energies know of them."""
         evaluate(self.predictor, self.batches[:1], Budget(), precision=self.precision)  # warm up
         result = self._evaluated(Budget())
-        errors = _squared(result)
+        errors = squared_errors(result)
         found: Row = {
             "next_frame_error": float(errors.mean()),
             "next_frame_error_in_motion": float(errors[:, _IN_MOTION:].mean()),
@@ -58,7 +59,7 @@ class NextFrames:
         }
         if self._improves_on_a_guess:
             found["steps"] = list(STEPS)
-            by_step = (_squared(self._evaluated(Budget(steps=count))) for count in STEPS)
+            by_step = (squared_errors(self._evaluated(Budget(steps=count))) for count in STEPS)
             found["errors_by_step"] = [float(each.mean()) for each in by_step]
         return found
 
@@ -69,7 +70,7 @@ class NextFrames:
         told = result.energies[:, _IN_MOTION:], random[:, _IN_MOTION:]
         best, spread = zip(*(self._several(batch) for batch in self.batches), strict=True)
         return {
-            "random_frame_error": float(_squared(result)[random].mean()),
+            "random_frame_error": float(squared_errors(result)[random].mean()),
             "best_of_8_error": float(np.concatenate(best)[random].mean()),
             "spread_of_8": float(np.concatenate(spread)[random].mean()),
             "energy_at_random_frames": float(result.energies[random].mean()),
@@ -101,11 +102,11 @@ class NextFrames:
     def draw(self, path: Path) -> None:
         """Next frames of some clips: the last given, several answers, and what came."""
         batch = {name: x[:_PICTURES].to(self.run.device) for name, x in self.batches[0].items()}
-        place = _place(batch)
+        clips, place = torch.arange(len(batch["frames"])), _places(batch)
         problem, _ = self.predictor.task(batch)
-        now = batch["frames"][:, place]
-        answers = [changed(now, self._answer(problem, draw)[:, place]) for draw in range(4)]
-        write_png(path, strip([now, *answers, batch["frames"][:, place + 1]]))
+        now = batch["frames"][clips, place]
+        answers = [changed(now, self._answer(problem, draw)[clips, place]) for draw in range(4)]
+        write_png(path, strip([now, *answers, batch["frames"][clips, place + 1]]))
 
     def draw_energies(self, path: Path) -> None:
         """Energies as a heat map: a row a clip, a column a frame predicted from, darker for more.
@@ -143,12 +144,7 @@ class NextFrames:
         return best, spread
 
 
-def _squared(result: Evaluation) -> Array:
-    """Mean squared error (B, S), from decibels where pixels span 2."""
-    return 4 * 10 ** (-result.scores["psnr"] / 10)
-
-
-def _place(batch: Batch) -> int:
-    """The frame to be followed: one after which anything may happen, or the middle one."""
-    random = batch["random"][0].nonzero()
-    return int(random[0]) if len(random) else batch["frames"].shape[1] // 2
+def _places(batch: Batch) -> Tensor:
+    """Of each clip the frame to be followed: one that chance decides after, or the middle one."""
+    random = batch["random"][:, :-1]
+    return torch.where(random.any(1), random.int().argmax(1), random.shape[1] // 2)

@@ -43,7 +43,7 @@ def _video_arguments(out: Path, monkeypatch: pytest.MonkeyPatch, *more: str) -> 
     return video_results._arguments()
 
 
-@pytest.mark.parametrize("model", ["ebt", "diffusion"])
+@pytest.mark.parametrize("model", ["ebt", "nearest_ebt", "diffusion"])
 def test_a_video_job_measures_what_the_figures_tell(
     model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -56,7 +56,7 @@ def test_a_video_job_measures_what_the_figures_tell(
         found = video_results.work(f"{scene}_{model}", 0, arguments)
         rows[f"{scene}_{model}"] = [{"seed": 0, **found}]
     named = {name: measured for name, measured, _ in video_results.figures(rows)}
-    short = video_results.SHORT[model]
+    short = video_results.SHORT.get(model, model)
     assert len(named[f"digits_{short}_errors_by_horizon"]) == 3
     assert named[f"turning_{short}_best_of_8_error"].value > 0
     assert named[f"turning_{short}_random_frame_error"].value > 0

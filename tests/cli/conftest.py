@@ -14,6 +14,8 @@ import pytest
 
 from argmind.cli import main
 
+from .small_runs import CLIP_RUNS, CLIPS, IMAGE_RUNS, IMAGES
+
 SMALL = [
     "data.context_tokens=32",
     "data.limit_tokens=20000",
@@ -119,3 +121,55 @@ def rival(runs):
 def by_pairs(runs):
     """A run that reads byte pairs instead of bytes."""
     return trained(runs / "pairs", "text_ebt", "--tokenizer", "bpe:300", "--set", *TINY)
+
+
+@pytest.fixture(scope="session")
+def image_run(runs):
+    """The folder of one of ``IMAGE_RUNS``, trained when first asked for."""
+
+    def folder(name):
+        path = runs / f"image-{name}"
+        if not path.exists():
+            recipe, settings = IMAGE_RUNS[name]
+            words = ["--data", "digits", "--steps", 5, "--device", "cpu", "--out", path]
+            done = cli("train", recipe, *words, "--set", *IMAGES, *settings)
+            assert done.code == 0, done.err
+        return path
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def clip_run(runs):
+    """The folder of one of ``CLIP_RUNS``, trained when first asked for."""
+
+    def folder(name):
+        if name == "pusht":
+            pytest.importorskip("gym_pusht", reason="Push-T needs the extra 'policy'")
+        pytest.importorskip("sklearn", reason="digits come from scikit-learn")
+        path = runs / f"video-{name}"
+        if not path.exists():
+            recipe, settings = CLIP_RUNS[name]
+            words = ["--steps", 2, "--device", "cpu", "--out", path, "--set", *CLIPS, *settings]
+            done = cli("train", recipe, *words)
+            assert done.code == 0, done.err
+            assert f"argmind imagine {path}" in done.out
+        return path
+
+    return folder
+
+
+def ok(*words: object) -> dict[str, Any]:
+    """What a command that succeeds says with ``--json``."""
+    done = cli(*words, "--json")
+    assert done.code == 0, done.err
+    return done.json
+
+
+def refused(*words: object) -> str:
+    """The one line that a command which is refused says."""
+    done = cli(*words)
+    assert done.code == 2, done.err
+    assert done.err.count("\n") == 1
+    assert done.out == ""
+    return done.err

@@ -7,66 +7,20 @@ import pytest
 import torch
 from PIL import Image
 
-from .conftest import Done, cli, process
-
-SMALL = [
-    "data.limit=300",
-    "training.batch_size=8",
-    "training.eval_every=5",
-    "training.eval_limit=8",
-    "training.log_every=5",
-    "optimizer.warmup_steps=2",
-]
-SIZES = ("num_layers=1", "num_heads=2", "hidden_dim=16")
-ENERGY = [f"predictor.body.transformer.{size}" for size in SIZES] + ["predictor.space.patch=2"]
-PLAIN = [f"predictor.transformer.{size}" for size in SIZES] + ["predictor.patch=2"]
-
-#: Recipe and settings of every run that is trained here, once.
-RUNS = {
-    "ebt": ("image_denoise_ebt", ENERGY),
-    "dit": ("image_denoise_dit", [*PLAIN, "predictor.steps=3"]),
-    "regression": ("image_denoise_regression", PLAIN),
-    "inpaint": ("image_inpaint_regression", PLAIN),
-    "inpaint_ebt": ("image_inpaint_ebt", ENERGY),
-    "draws": ("image_generate_ebt", [*ENERGY, "thinking.steps=3"]),
-    "draws_dit": ("image_generate_dit", [*PLAIN, "predictor.steps=3"]),
-}
+from .conftest import cli, ok, process, refused
+from .small_runs import IMAGE_RUNS as RUNS
+from .small_runs import IMAGES as SMALL
 
 
 @pytest.fixture(scope="session")
-def run(runs):
-    """The folder of one of ``RUNS``, trained when first asked for."""
-
-    def folder(name):
-        path = runs / f"image-{name}"
-        if not path.exists():
-            recipe, settings = RUNS[name]
-            words = ["--data", "digits", "--steps", 5, "--device", "cpu", "--out", path]
-            done = cli("train", recipe, *words, "--set", *SMALL, *settings)
-            assert done.code == 0, done.err
-        return path
-
-    return folder
+def run(image_run):
+    return image_run
 
 
 def picture(path, size=8, mode="L", seed=0):
     pixels = np.random.default_rng(seed).integers(0, 256, (size, size), dtype=np.uint8)
     Image.fromarray(pixels).convert(mode).save(path)
     return path
-
-
-def ok(*words) -> dict:
-    done: Done = cli(*words, "--json")
-    assert done.code == 0, done.err
-    return done.json
-
-
-def refused(*words) -> str:
-    done = cli(*words)
-    assert done.code == 2, done.err
-    assert done.err.count("\n") == 1
-    assert done.out == ""
-    return done.err
 
 
 # Train ----------------------------------------------------------------------
@@ -137,7 +91,7 @@ def test_eval_at_another_noise_than_trained(run):
     assert harder["rows"][0]["psnr"]["high"] < trained["rows"][0]["psnr"]["low"]
     assert "level=1.5" in harder["data"]
     said = refused(*words, "--set", "training.seed=1")
-    assert "only the task may be changed here" in said
+    assert "only data.task may be changed here, such as data.task.level=1.0" in said
     assert "Did you mean 'data.task.level'" in refused(*words, "--set", "data.task.levl=1")
 
 
@@ -189,6 +143,20 @@ def test_compare_at_equal_cost(run):
     other = ok("compare", plain, run("inpaint"), "--limit", 4)
     assert not any(key in other for key in ("equal_data", "equal_flops", "equal_time"))
     assert "nothing is said about equal data" in " ".join(other["notes"])
+
+
+def test_classifiers_are_judged_by_how_often_they_are_right(run):
+    found = ok("eval", run("classifier"), "--limit", 8)
+    assert 0 <= found["rows"][0]["accuracy"]["value"] <= 1
+    assert "psnr" not in found["rows"][0]
+    assert "accuracy" in cli("eval", run("classifier"), "--limit", 4).out
+    twice = ok("compare", run("classifier"), run("classifier"), "--limit", 8)
+    assert twice["runs"][1]["rows"][0]["accuracy_difference"]["value"] == 0
+    said = refused("compare", run("ebt"), run("classifier"))
+    assert "is judged by its psnr and" in said
+    assert "by its accuracy: compare runs that answer alike" in said
+    said = refused("compare", run("classifier"), run("ebt"))
+    assert "does not answer what the first run is asked" in said
 
 
 # Denoise --------------------------------------------------------------------

@@ -8,8 +8,9 @@ from safetensors.torch import save_file
 
 import argmind
 
-from .conftest import cli
-from .test_image_verbs import ENERGY, PLAIN, SMALL, ok, refused
+from .conftest import cli, ok, refused
+from .small_runs import ENERGY, PLAIN
+from .small_runs import IMAGES as SMALL
 
 
 def some(count=24, channels=4) -> np.ndarray:

@@ -11,7 +11,7 @@ import pytest
 
 import argmind
 
-from .conftest import Done, cli, process
+from .conftest import cli, ok, process, refused
 
 pytest.importorskip("pyarrow", reason="demonstrations are kept in Parquet files")
 
@@ -49,20 +49,6 @@ def run(runs, demos):
         return path
 
     return folder
-
-
-def ok(*words: object) -> dict:
-    done: Done = cli(*words, "--json")
-    assert done.code == 0, done.err
-    return done.json
-
-
-def refused(*words: object) -> str:
-    done = cli(*words)
-    assert done.code == 2, done.err
-    assert done.err.count("\n") == 1
-    assert done.out == ""
-    return done.err
 
 
 @pytest.mark.parametrize("model", ["ebt", "diffusion", "regression"])

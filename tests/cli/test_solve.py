@@ -12,7 +12,7 @@ import pytest
 
 import argmind
 
-from .conftest import Done, cli, process
+from .conftest import cli, ok, process, refused
 
 SMALL = [
     "data.problem.side=4",
@@ -56,20 +56,6 @@ def puzzles(tmp_path):
         return path
 
     return write
-
-
-def ok(*words: object) -> dict:
-    done: Done = cli(*words, "--json")
-    assert done.code == 0, done.err
-    return done.json
-
-
-def refused(*words: object) -> str:
-    done = cli(*words)
-    assert done.code == 2, done.err
-    assert done.err.count("\n") == 1
-    assert done.out == ""
-    return done.err
 
 
 # Solve ----------------------------------------------------------------------
@@ -188,7 +174,7 @@ def test_other_refusals(run, puzzles, ebt, tmp_path):
     assert "is not a text file of puzzles" in refused("solve", run("ebt"), "binary")
     assert "is a run on text, which solves no puzzles" in refused("solve", ebt, puzzles(FULL))
     assert "0 thinking steps" in refused("solve", run("ebt"), puzzles(FULL), "--steps", 0)
-    assert "is a run on reasoning; this is for runs on text or images" in refused(
+    assert "is a run on reasoning, and this is for text, images and clips" in refused(
         "compare", run("ebt"), run("one_pass")
     )
 

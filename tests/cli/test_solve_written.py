@@ -16,7 +16,7 @@ from argmind.reasoning.forms.base import Unreadable
 from argmind.reasoning.threshold import best_threshold
 from argmind.reasoning.written import FORMS, form_of
 
-from .conftest import cli
+from .conftest import cli, ok
 
 SETTINGS = {
     "addition": {"digits": 2, "hard_digits": 3},
@@ -163,12 +163,6 @@ def problems(tmp_path: Path) -> Path:
     path = tmp_path / "problems.txt"
     path.write_text("# a comment\n1+2\n\n34+5\n6+7\n")
     return path
-
-
-def ok(*words: object) -> dict:
-    done = cli(*words, "--json")
-    assert done.code == 0, done.err
-    return done.json
 
 
 def test_additions(run: Path, problems: Path) -> None:

@@ -33,7 +33,10 @@ def test_the_layer_that_knows_is_found() -> None:
     assert found.layer == 1
     assert found.accuracy > 0.9
     assert found.by_layer[0] < 0.6
-    assert (found.train_images, found.test_images) == (400, 200)
+    assert (found.train_images, found.test_images, found.feature_size) == (400, 200, 6)
+    assert found.interval.value == found.accuracy
+    assert found.interval.low < found.accuracy <= found.interval.high
+    assert found.chance == np.bincount(labelled(200, 1).labels).max() / 200
     blind = probe(labelled(400, 0), labelled(200, 1), layers=[0])
     assert blind.layer == 0
     assert 0.2 < blind.accuracy < 0.5

@@ -9,7 +9,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from argmind.cli._runs import HeldOut
+from argmind.cli._text_data import HeldOutText
 from argmind.eval.budgets import Measured, MeasuredText, measure, with_bytes
 from argmind.eval.statistics import Interval, perplexity, spearman
 from argmind.text.run import TextRun
@@ -17,7 +17,7 @@ from argmind.thinking.budget import Budget
 
 
 def measured(
-    run: TextRun, data: HeldOut, budgets: Sequence[Budget], args: argparse.Namespace
+    run: TextRun, data: HeldOutText, budgets: Sequence[Budget], args: argparse.Namespace
 ) -> list[MeasuredText]:
     """One row per budget, on the same text with the same draws."""
     total = data.sequences

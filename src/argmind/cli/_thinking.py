@@ -12,9 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from argmind.cli._budget import budget_of
-from argmind.cli._image_eval import held_out_images
 from argmind.cli._measure import plain_interval
-from argmind.cli._runs import held_out, refuse_task
+from argmind.cli._picture_eval import PictureRun, held_out
+from argmind.cli._pictures import measure_of
+from argmind.cli._runs import refuse_changes
+from argmind.cli._text_data import held_out_text
 from argmind.data.base import Batch, optional_module
 from argmind.errors import UserError
 from argmind.eval.evaluate import Evaluation
@@ -23,7 +25,6 @@ from argmind.eval.results import write_atomically
 from argmind.eval.statistics import Interval
 from argmind.eval.thinking import CANDIDATES, study
 from argmind.eval.thinking_data import Quality, Row, Subject, ThinkingStudy
-from argmind.image.run import ImageRun
 from argmind.reasoning.run import ReasoningRun
 from argmind.report.thinking_study import thinking_study_page
 from argmind.report.thinking_words import findings, warnings
@@ -32,7 +33,7 @@ from argmind.thinking.budget import Budget
 
 #: Images: the split out of distribution has noise of this many times the trained std.
 _FACTOR = 2.0
-Opened = TextRun | ImageRun | ReasoningRun
+Opened = TextRun | PictureRun | ReasoningRun
 
 
 def show_thinking(opened: Opened, args: argparse.Namespace) -> None:
@@ -87,10 +88,10 @@ def subject_of(opened: Opened, args: argparse.Namespace) -> Subject:
     """The run, what it is asked, and what is good about an answer of it."""
     if isinstance(opened, ReasoningRun):
         return _reasoning(opened, args)
-    if isinstance(opened, ImageRun):
-        return _images(opened, args)
-    refuse_task(args)
-    data = held_out(opened, args)
+    if not isinstance(opened, TextRun):
+        return _pictures(opened, args)
+    refuse_changes(args)
+    data = held_out_text(opened, args)
     quality = Quality(name="nats per token", unit="nats/token", more_is_better=False)
     return Subject(
         predictor=opened.predictor,
@@ -101,27 +102,20 @@ def subject_of(opened: Opened, args: argparse.Namespace) -> Subject:
     )
 
 
-def _images(opened: ImageRun, args: argparse.Namespace) -> Subject:
-    data = held_out_images(opened, args)
+def _pictures(opened: PictureRun, args: argparse.Namespace) -> Subject:
+    data = held_out(opened, args)
     splits: dict[str, list[Batch]] = {data.name: data.batches}
-    level = getattr(opened.task, "level", None)
+    level = getattr(getattr(opened, "task", None), "level", None)
     if not args.set and isinstance(level, float):
         further = {**vars(args), "set": [f"data.task.level={_FACTOR * level!r}"]}
-        harder = held_out_images(opened, argparse.Namespace(**further))
+        harder = held_out(opened, argparse.Namespace(**further))
         splits[harder.name] = harder.batches
-    scored = "psnr" in _scores(opened.predictor, data.batches[0])
     quality = (
         Quality(name="PSNR / dB", unit="dB", score="psnr")
-        if scored
+        if measure_of(opened.predictor, data.batches).key == "psnr"
         else Quality(name="loss", unit="1", more_is_better=False)
     )
     return Subject(predictor=opened.predictor, splits=splits, quality=quality, seed=args.seed)
-
-
-def _scores(predictor: Any, batch: Batch) -> Mapping[str, Any]:
-    device = next(predictor.parameters()).device
-    problem, target = predictor.task({name: x.to(device) for name, x in batch.items()})
-    return predictor.scores(predictor.predict(problem, Budget(steps=1)).output, target)
 
 
 def _reasoning(opened: ReasoningRun, args: argparse.Namespace) -> Subject:

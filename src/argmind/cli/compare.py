@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 from argmind.cli._budget import add_budget, budgets_of
 from argmind.cli._parser import Parsers, add_verb
 from argmind.cli._runs import (
-    HeldOut,
+    add_changes,
     add_checkpoint,
     add_held_out,
-    add_task,
-    held_out,
-    open_run,
-    refuse_task,
+    kind_of,
+    open_comparable_run,
+    refuse_changes,
 )
 from argmind.errors import UserError
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from argmind.cli._comparison import Contender, Measure
+    from argmind.cli._text_data import HeldOutText
     from argmind.eval.budgets import Measured
     from argmind.text.run import TextRun
     from argmind.thinking.budget import Budget
@@ -37,10 +37,11 @@ def add(parsers: Parsers) -> None:
         "compare runs with the first of them, at equal data, parameters, FLOPs and time",
         "argmind compare runs/text_transformer_pp-1 runs/text_ebt-1 --steps 0 1 2 4",
         "argmind compare runs/a runs/b --data other.txt --limit 1000",
+        "argmind compare runs/video_transformer_pp-1 runs/video_ebt-1 --steps 0 1 2 4",
     )
     parser.add_argument("run_folders", nargs="+", metavar="RUN", help="run folders, at least two")
     add_held_out(parser)
-    add_task(parser)
+    add_changes(parser)
     add_budget(parser, several=True)
     add_checkpoint(parser)
 
@@ -49,24 +50,25 @@ def run(args: argparse.Namespace) -> int:
     """Measure all runs and set them side by side."""
     if len(args.run_folders) < 2:
         raise UserError("compare needs at least two run folders.")
-    from argmind.image.run import ImageRun
     from argmind.text.run import TextRun
 
-    opened = [open_run(folder, args) for folder in args.run_folders]
+    opened = [open_comparable_run(folder, args) for folder in args.run_folders]
+    first = opened[0]
+    for one in opened:
+        if kind_of(one) != kind_of(first):
+            raise UserError(
+                f"{first.run.folder} is a run on {kind_of(first)} and {one.run.folder} one on "
+                f"{kind_of(one)}: compare runs of one kind."
+            )
     budgets = [budgets_of(args, one.predictor) for one in opened]
     texts = [one for one in opened if isinstance(one, TextRun)]
-    images = [one for one in opened if isinstance(one, ImageRun)]
-    if texts and images:
-        raise UserError(
-            f"{texts[0].run.folder} is a run on text and {images[0].run.folder} one on images: "
-            "compare runs of one kind."
-        )
-    if images:
-        from argmind.cli._image_compare import show_comparison
+    pictures = [one for one in opened if not isinstance(one, TextRun)]
+    if pictures:
+        from argmind.cli._picture_compare import show_comparison
 
-        show_comparison(images, budgets, args)
+        show_comparison(pictures, budgets, args)
     else:
-        refuse_task(args)
+        refuse_changes(args)
         _show_comparison(texts, budgets, args)
     return 0
 
@@ -109,16 +111,18 @@ def _contender(one: TextRun, rows: Sequence[Measured], nats: Measure) -> Contend
 
 def _texts(
     opened: Sequence[TextRun], same_samples: bool, args: argparse.Namespace
-) -> list[HeldOut]:
+) -> list[HeldOutText]:
     """What each run is measured on: the same samples wherever that is possible."""
+    from argmind.cli._text_data import held_out_text
+
     if not same_samples:
-        return [held_out(one, args) for one in opened]
-    return [held_out(opened[0], args)] * len(opened)
+        return [held_out_text(one, args) for one in opened]
+    return [held_out_text(opened[0], args)] * len(opened)
 
 
 def _plain(
     runs: Sequence[Contender],
-    texts: Sequence[HeldOut],
+    texts: Sequence[HeldOutText],
     nats: Measure,
     one_tokenizer: bool,
     same_samples: bool,

@@ -149,7 +149,7 @@ def _read(opened: ImageRun, args: argparse.Namespace) -> tuple[list[str], Tensor
 
 
 def _held_out(opened: ImageRun, count: int, args: argparse.Namespace) -> Tensor:
-    from argmind.cli._runs import reading, require_same
+    from argmind.cli._held_out import reading, require_same
 
     recipe = opened.run.recipe
     config: Any = recipe.data

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 from argmind.cli._budget import add_budget, budgets_of
 from argmind.cli._parser import Parsers, add_verb
 from argmind.cli._runs import (
+    add_changes,
     add_checkpoint,
     add_held_out,
-    add_task,
-    held_out,
     open_any_run,
-    refuse_task,
+    refuse_changes,
 )
 from argmind.errors import UserError
 
@@ -33,11 +32,12 @@ def add(parsers: Parsers) -> None:
         "argmind eval runs/text_ebt-1 --steps 0 1 2 4 --candidates 1 4",
         "argmind eval runs/text_ebt-1 --data other.txt --steps 8 --stop plateau --tolerance 0.01",
         "argmind eval runs/image_denoise_ebt-1 --steps 1 3 10 --set data.task.level=1.0",
+        "argmind eval runs/video_ebt-1 --steps 0 1 2 4 --set data.scene=turning",
         "argmind eval runs/reasoning_sudoku_ebt-1 --thinking --html thinking.html",
     )
     parser.add_argument("run_folder", metavar="RUN", help="run folder")
     add_held_out(parser)
-    add_task(parser)
+    add_changes(parser)
     add_budget(parser, several=True)
     parser.add_argument(
         "--thinking",
@@ -50,8 +50,8 @@ def add(parsers: Parsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure every budget and print the table, or study the thinking."""
-    from argmind.image.run import ImageRun
     from argmind.reasoning.run import ReasoningRun
+    from argmind.text.run import TextRun
 
     if args.html is not None and not args.thinking:
         raise UserError("--html is the page of --thinking: add that.")
@@ -62,24 +62,25 @@ def run(args: argparse.Namespace) -> int:
         show_thinking(opened, args)
         return 0
     budgets = budgets_of(args, opened.predictor)
-    if isinstance(opened, ImageRun):
-        from argmind.cli._image_eval import show_budgets
-
-        show_budgets(opened, budgets, args)
+    if isinstance(opened, TextRun):
+        _show_budgets(opened, budgets, args)
     elif isinstance(opened, ReasoningRun):
         from argmind.cli._reasoning_eval import show_budgets as show_solved
 
         show_solved(opened, budgets, args)
     else:
-        _show_budgets(opened, budgets, args)
+        from argmind.cli._picture_eval import show_budgets
+
+        show_budgets(opened, budgets, args)
     return 0
 
 
 def _show_budgets(opened: TextRun, budgets: Sequence[Budget], args: argparse.Namespace) -> None:
     from argmind.cli._measure import budget_table, measured, plain_row, say_diverged
+    from argmind.cli._text_data import held_out_text
 
-    refuse_task(args)
-    data = held_out(opened, args)
+    refuse_changes(args)
+    data = held_out_text(opened, args)
     rows = measured(opened, data, budgets, args)
     say_diverged(rows, args)
     plain = {

@@ -14,7 +14,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from argmind.eval.budgets import Measured
+from argmind.eval.budgets import Measured, squared_errors
 from argmind.eval.results import Figure, Results
 from argmind.eval.statistics import (
     Interval,
@@ -78,8 +78,12 @@ class VideoFindings:
         doubt, table = self._doubt, self._table
         by_step = [row.error for row in table]
         found = {
-            "next_frame_error_ebt": Figure.of(self._mean(_errors(self.as_trained)), _ERROR),
-            "next_frame_error_tpp": Figure.of(self._mean(_errors(self.plain)), _ERROR),
+            "next_frame_error_ebt": Figure.of(
+                self._mean(squared_errors(self.as_trained.evaluation)), _ERROR
+            ),
+            "next_frame_error_tpp": Figure.of(
+                self._mean(squared_errors(self.plain.evaluation)), _ERROR
+            ),
             "next_frame_error_still": Figure.of(self._mean(self.still), _ERROR),
             "next_frame_error_ebt_by_step": Figure.series(by_step, _ERROR),
             "ebt_minus_tpp": Figure.of(self._difference(self.as_trained), _ERROR),
@@ -102,11 +106,13 @@ class VideoFindings:
 
     def _difference(self, row: Measured) -> Interval:
         generator = np.random.default_rng(self.trained.seed)
-        return bootstrap_difference(_errors(row), _errors(self.plain), generator)
+        return bootstrap_difference(
+            squared_errors(row.evaluation), squared_errors(self.plain.evaluation), generator
+        )
 
     def _correlation(self, row: Measured) -> Interval:
         """Of whole clips resampled, their frames together."""
-        return self._resampled(spearman, row.evaluation.energies, _errors(row))
+        return self._resampled(spearman, row.evaluation.energies, squared_errors(row.evaluation))
 
     @cached_property
     def _horizon_means(self) -> dict[str, list[Interval]]:
@@ -215,7 +221,7 @@ class VideoFindings:
                 signal=signal,
                 unit=unit,
                 values=row.evaluation.energies,
-                losses=_errors(row),
+                losses=squared_errors(row.evaluation),
                 loss_unit="mean squared error",
                 items="frames",
             )
@@ -244,13 +250,8 @@ class VideoFindings:
         ]
 
 
-def _errors(row: Measured) -> NDArray[Any]:
-    """Mean squared errors (clips, frames): what PSNR of a range of 2 is made of."""
-    return 4 * 10 ** (-row.evaluation.scores["psnr"] / 10)
-
-
 def _row(label: str, row: Measured, difference: Interval | None) -> VideoRow:
-    errors = _errors(row)
+    errors = squared_errors(row.evaluation)
     return VideoRow(
         model=label,
         steps=None if difference is None else row.steps,

@@ -53,6 +53,12 @@ class VideoRun:
         """Must it be told what is done at every frame?"""
         return self.run.inputs["actions"] > 0
 
+    def blank(self, count: int) -> Batch:
+        """A batch of nothing, as long and wide as a real one."""
+        length, actions = self.run.inputs["frames"], self.run.inputs["actions"]
+        batch = {"frames": torch.zeros(count, length, *self.shape)}
+        return batch | ({"actions": torch.zeros(count, length, actions)} if actions else {})
+
     def read(self, spec: str, *, fit: Fit = "exact", convert: bool = False) -> Tensor:
         """A clip (T, C, H, W) in [-1, 1], as the model takes it; see :func:`read_clip`."""
         if self.unit is not None:

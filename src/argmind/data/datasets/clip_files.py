@@ -57,7 +57,8 @@ class ClipFiles:
         self.action_dim = 0 if self._actions is None else self._actions.shape[-1]
         low, high = min(part.low for part in parts), max(part.high for part in parts)
         self._scale, self._offset, self.unit = _scaling(self._frames, low, high)
-        held_out = min(count - 1, max(1, round(count * eval_fraction)))
+        most = count - 1 if eval_fraction < 1 else count
+        held_out = min(most, max(1, round(count * eval_fraction)))
         order = epoch_order(0, 0, count)
         self._clips = {True: order[:held_out], False: np.sort(order[held_out:])}
         last = self.longest - length + 1
@@ -95,6 +96,8 @@ def open_clips(
 ) -> ClipFiles:
     """The clips of a file, folder or glob; or ``given`` ones, an array as a file would hold it.
 
+    ``eval_fraction``: share that is held out; of 1, nothing is left to train on.
+
     Raises:
         UserError: files that cannot be read or do not go together, numbers that are not finite,
             fewer than two clips, or clips of fewer frames than ``length``.
@@ -118,7 +121,7 @@ def open_clips(
                 f"{part.name}: its clips have {frames} frames: video shorter than the context of "
                 f"data.frames={length}. Set data.frames={frames} or less."
             )
-    if sum(len(part.frames) for part in parts) < 2:
+    if eval_fraction < 1 and sum(len(part.frames) for part in parts) < 2:
         raise UserError(f"{name} holds one clip: at least 2 are needed, one of them held out.")
     return ClipFiles(parts, name, contents, length, eval_fraction)
 

@@ -146,7 +146,7 @@ class ClipData:
         places = np.arange(first, first + count)
         if self.files is not None or self._scene.stored:
             return self._take(sample_at(self.seed, places, self.samples_per_epoch), held_out=False)
-        return _batch(self._scene.clips(self.seed, places, held_out=False))
+        return batch_of(self._scene.clips(self.seed, places, held_out=False))
 
     def evaluation(self, batch_size: int, limit: int | None = None) -> Iterator[Batch]:
         """The held-out clips in a fixed order, at most ``limit`` of them."""
@@ -157,7 +157,7 @@ class ClipData:
             if self.files is not None or self._scene.stored:
                 yield self._take(places, held_out=True)
             else:
-                yield _batch(self._scene.clips(_FIXED_SEED, places, held_out=True))
+                yield batch_of(self._scene.clips(_FIXED_SEED, places, held_out=True))
 
     def save_assets(self, folder: Path) -> None:
         """Write the unit of clips that are no pixels; others need nothing beside the recipe."""
@@ -167,15 +167,15 @@ class ClipData:
     def held_out(self, count: int, frames: int) -> Batch:
         """The first held-out clips of a source, of so many frames as far as they go."""
         assert self.files is not None  # scenes make clips of any length
-        return _batch(self.files.whole(count, frames))
+        return batch_of(self.files.whole(count, frames))
 
     def _take(self, numbers: NDArray[np.int64], held_out: bool) -> Batch:
         if self.files is not None:
-            return _batch(self.files.take(numbers, held_out))
+            return batch_of(self.files.take(numbers, held_out))
         kept = self._stored[held_out]
         actions = None if kept.actions is None else kept.actions[numbers]
         frames = kept.frames[numbers].astype(np.float32) / np.float32(127.5) - np.float32(1)
-        return _batch(Clips(frames, actions, kept.random[numbers]))
+        return batch_of(Clips(frames, actions, kept.random[numbers]))
 
     def _kept(self, folder: Path, held_out: bool, progress: Progress | None) -> Clips:
         """All clips of a slow scene, frames as 8-bit numbers, from the cache or made now."""
@@ -215,7 +215,8 @@ def _write(
     return {"clips": count}
 
 
-def _batch(clips: Clips) -> Batch:
+def batch_of(clips: Clips) -> Batch:
+    """Clips as tensors."""
     batch = {"frames": torch.from_numpy(clips.frames), "random": torch.from_numpy(clips.random)}
     if clips.actions is not None:
         batch["actions"] = torch.from_numpy(clips.actions)
