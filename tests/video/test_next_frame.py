@@ -165,13 +165,22 @@ def test_a_body_without_a_guess_at_hand_refuses_a_head_that_adds_to_it() -> None
         body.build(1, True, 8)
 
 
-def test_a_guess_can_be_added_to_only_where_there_is_one() -> None:
+@pytest.mark.parametrize(
+    ("level", "guesses", "said"),
+    [
+        (True, False, "space 'frames' as it is set up makes none"),
+        (False, True, "thinking starts without one: set thinking.start=amortised"),
+    ],
+)
+def test_a_guess_can_be_added_to_only_where_there_is_one(
+    level: bool, guesses: bool, said: str
+) -> None:
     head = part_config("head", "quadratic", readout="guess")
-    body = part_config("body", "two_stream", transformer=TINY, head=head)
-    space = part_config("space", "frames", guesses=False)
+    body = part_config("body", "two_stream", transformer=TINY, head=head, level=level)
+    space = part_config("space", "frames", guesses=guesses)
     config = part_config("predictor", "ebt", space=space, body=body)
     inputs = {"image_size": SIDE, "channels": CHANNELS, "frames": LENGTH + 1}
-    with pytest.raises(UserError, match="space 'frames' as it is set up makes none"):
+    with pytest.raises(UserError, match=said):
         config.build(ThinkingConfig(start="zeros"), **inputs)
 
 

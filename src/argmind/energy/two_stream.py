@@ -51,10 +51,7 @@ class TwoStream(EnergyModel):
         super().__init__()
         dims = config.transformer
         conditioning = config.conditioning.build(dims.hidden_dim, dims.num_layers, landscapes)
-        self.head = config.head.build(dims.hidden_dim, pair_dim or dims.hidden_dim)
-        self.adds_to_guess = self.head.adds_to_guess
-        output = amortised or config.level or self.adds_to_guess
-        self.stream = ContextStream(dims, conditioning, output=output)
+        self.stream = ContextStream(dims, conditioning, output=amortised or config.level)
         if config.level and conditioning.encode_per_step:
             raise UserError(
                 "body.level reads the context's output, which this conditioning makes anew for "
@@ -62,6 +59,13 @@ class TwoStream(EnergyModel):
             )
         self.level = Level(dims.hidden_dim, dims.head_dim) if config.level else None
         self.remembers = config.level
+        self.head = config.head.build(dims.hidden_dim, pair_dim or dims.hidden_dim)
+        self.adds_to_guess = self.head.adds_to_guess
+        if self.adds_to_guess and not self.stream.output:
+            raise UserError(
+                "head.readout=guess adds to a first guess, and thinking starts without one: set "
+                "thinking.start=amortised."
+            )
         if conditioning.zero_head:
             self.head.zero()
 
