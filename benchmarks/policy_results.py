@@ -10,6 +10,8 @@ stopped goes on where it was. Where GPUs and simulators lie on different machine
 
     python benchmarks/policy_results.py --demos demos --train-only runs/policy
     python benchmarks/policy_results.py --rollouts-only runs/policy
+
+or where both go on at once, the second with ``--wait 600``.
 """
 
 from __future__ import annotations
@@ -68,6 +70,8 @@ def _arguments() -> argparse.Namespace:
     halves = parser.add_mutually_exclusive_group()
     halves.add_argument("--train-only", type=Path, metavar="RUNS", help="train, and store runs")
     halves.add_argument("--rollouts-only", type=Path, metavar="RUNS", help="measure stored runs")
+    waits = "seconds for a run that another process still trains"
+    parser.add_argument("--wait", type=float, default=0, help=waits)
     arguments = parser.parse_args()
     if arguments.train_only is not None:
         arguments.out = arguments.train_only / _TRAINING

@@ -6,6 +6,7 @@ import argparse
 import json
 import shutil
 import tempfile
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ def trained_run(name: str, seed: int, arguments: argparse.Namespace) -> Generato
     """
     if arguments.rollouts_only is not None:
         folder = stored_at(arguments.rollouts_only, name, seed)
+        _wait_for(folder, arguments.wait)
         yield folder, json.loads((folder / COST).read_text())
         return
     with tempfile.TemporaryDirectory() as scratch:
@@ -37,6 +39,13 @@ def trained_run(name: str, seed: int, arguments: argparse.Namespace) -> Generato
 def stored_at(runs: Path, name: str, seed: int) -> Path:
     """The folder of a job's run among those that are stored."""
     return runs / f"{name}-{seed}"
+
+
+def _wait_for(folder: Path, seconds: float) -> None:
+    """Until another process has stored the run, or for so long."""
+    until = time.monotonic() + seconds
+    while not folder.exists() and time.monotonic() < until:
+        time.sleep(1)
 
 
 def train(path: Path, name: str, seed: int, arguments: argparse.Namespace) -> Row:
