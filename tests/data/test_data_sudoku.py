@@ -13,7 +13,7 @@ from argmind.data.reasoning.base import held_out
 from argmind.data.reasoning.boards import BOXES, Board
 from argmind.data.reasoning.digging import make_puzzles
 from argmind.data.reasoning.draws import Draws
-from argmind.data.reasoning.solver import cells_of, masks_of, propagate, search
+from argmind.data.reasoning.solver import cells_of, masks_of, search, settled
 from argmind.data.reasoning.sudoku import GIVENS
 from argmind.errors import UserError
 from argmind.registry import find
@@ -80,13 +80,26 @@ def test_the_solver_counts_solutions_as_trying_does() -> None:
         assert not count or follows_the_rules(row.tolist(), 4)
 
 
-def test_dead_ends_are_counted() -> None:
+def test_difficulty_is_rounds_of_the_solver() -> None:
     board = Board(9)
     hard = make_puzzles(board, 0, "test", np.arange(40), (22, 28))
-    singles_suffice = (cells_of(board, propagate(board, masks_of(board, hard.given))) > 0).all(1)
-    assert (hard.dead_ends[singles_suffice] == 0).all()
-    assert (hard.dead_ends[~singles_suffice] > 0).all()
+    settled_at, rounds = settled(board, masks_of(board, hard.given))
+    singles_suffice = (cells_of(board, settled_at) > 0).all(1)
+    assert np.array_equal(hard.difficulty[singles_suffice], rounds[singles_suffice])
+    assert (hard.difficulty[~singles_suffice] > rounds[~singles_suffice]).all()
     assert 0 < singles_suffice.sum() < 40
+
+
+def test_a_round_fills_in_all_that_can_be_seen() -> None:
+    board = Board(4)
+    full = make_puzzles(board, 0, "test", np.arange(1), GIVENS[4][0]).solution[0]
+    corners, row = full.copy(), full.copy()
+    corners[[0, 3, 12, 15]] = 0  # each the last of its box
+    row[:4] = 0  # by its column, each
+    boards = np.stack([full, corners, row])
+    masks, rounds = settled(board, masks_of(board, boards))
+    assert np.array_equal(cells_of(board, masks), np.stack([full] * 3))
+    assert rounds.tolist() == [0, 1, 1]
 
 
 @pytest.mark.parametrize("side", SIDES)

@@ -27,7 +27,7 @@ def test_lines_of_cells(tmp_path) -> None:
     puzzles = read_puzzles(path, Board(9))
     assert ["".join(map(str, row)) for row in puzzles.given] == [PUZZLE, PUZZLE]
     assert ["".join(map(str, row)) for row in puzzles.solution] == [SOLUTION, SOLUTION]
-    assert puzzles.dead_ends.tolist() == [0, 0]
+    assert (puzzles.difficulty > 0).all()
 
 
 def test_the_layout_of_sudoku_extreme(tmp_path) -> None:
@@ -35,7 +35,7 @@ def test_the_layout_of_sudoku_extreme(tmp_path) -> None:
     puzzles = read_puzzles(written(tmp_path, "\ufeff" + text, "test.CSV"), Board(9))
     assert "".join(map(str, puzzles.given[0])) == PUZZLE
     assert "".join(map(str, puzzles.solution[0])) == SOLUTION
-    assert puzzles.dead_ends.tolist() == [17]
+    assert puzzles.difficulty.tolist() == [17]
     without = written(tmp_path, f"question\n{PUZZLE}\n", "bare.csv")
     assert np.array_equal(read_puzzles(without, Board(9)).solution, puzzles.solution)
 

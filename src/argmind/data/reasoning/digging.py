@@ -20,7 +20,9 @@ class Puzzles(NamedTuple):
 
     given: Cells
     solution: Cells
-    dead_ends: NDArray[np.int64]  # of a solver that proves the solution to be the only one
+    #: Rounds of singles, guess by guess, of a solver that proves the solution to be the only one;
+    #: or a file's own rating.
+    difficulty: NDArray[np.int64]
 
 
 def make_puzzles(
@@ -53,8 +55,7 @@ def _make(
         good = (dug > 0).sum(1) <= givens[1]
         given[missing[good]], solution[missing[good]] = dug[good], full[good]
         missing, attempt = missing[~good], attempt + 1
-    dead_ends = search(board, masks_of(board, given), limit=2).dead_ends
-    return Puzzles(given, solution, dead_ends)
+    return Puzzles(given, solution, search(board, masks_of(board, given), limit=2).rounds)
 
 
 def full_boards(board: Board, draws: Draws) -> Cells:

@@ -34,7 +34,7 @@ def read_puzzles(path: Path, board: Board, limit: int | None = None) -> Puzzles:
 
     A ``.csv`` file has the columns question, answer and rating (and source); any other file one
     puzzle a line, cells in reading order, 0 or a point for an unknown one. Empty lines and lines
-    that begin with # are left out. ``dead_ends`` is the rating where there is one.
+    that begin with # are left out. ``difficulty`` is the rating where there is one.
 
     Raises:
         UserError: a file that cannot be read or is empty, a line of another length or with other
@@ -141,7 +141,7 @@ def _solve(path: Path, board: Board, lines: list[int], given: Cells) -> Puzzles:
     if len(wrong):
         which = "no solution" if found.solutions[wrong[0]] == 0 else "more than one solution"
         raise UserError(f"{path}:{lines[int(wrong[0])]}: this puzzle has {which}.")
-    return Puzzles(given, cells_of(board, found.first), found.dead_ends)
+    return Puzzles(given, cells_of(board, found.first), found.rounds)
 
 
 def _ratings(path: Path, rows: list[_Row]) -> NDArray[np.int64]:

@@ -37,14 +37,21 @@ def cells_of(board: Board, masks: Masks) -> Cells:
 
 def propagate(board: Board, masks: Masks) -> Masks:
     """Candidates after all naked and hidden singles; zeros all over a board that has none left."""
+    return settled(board, masks)[0]
+
+
+def settled(board: Board, masks: Masks) -> tuple[Masks, NDArray[np.int64]]:
+    """The same, and how many rounds it took each board: in one, all singles there are are taken."""
     masks = masks.copy()
+    rounds = np.zeros(masks.shape[1], np.int64)
     active = np.arange(masks.shape[1])
     while len(active):
         before = masks[:, active]
         after = _singles(board, before)
         masks[:, active] = after
         active = active[(after != before).any(axis=0)]
-    return masks
+        rounds[active] += 1
+    return masks, rounds
 
 
 def _singles(board: Board, m: Masks) -> Masks:
@@ -76,7 +83,7 @@ class Search:
 
     solutions: NDArray[np.int64]  # how many, up to the limit
     first: Masks  # one of them
-    dead_ends: NDArray[np.int64]  # branches that led nowhere
+    rounds: NDArray[np.int64]  # of singles, in all branches
 
 
 def search(board: Board, masks: Masks, limit: int) -> Search:
@@ -88,9 +95,9 @@ def search(board: Board, masks: Masks, limit: int) -> Search:
     while stack:
         m, owner = stack.pop()
         open_ = found.solutions[owner] < limit
-        m, owner = propagate(board, m[:, open_]), owner[open_]
+        (m, rounds), owner = settled(board, m[:, open_]), owner[open_]
+        np.add.at(found.rounds, owner, rounds)
         alive = m[0] != 0
-        found.dead_ends += np.bincount(owner[~alive], minlength=count)
         solved = alive & ((m & (m - 1)) == 0).all(axis=0)
         found.solutions += np.bincount(owner[solved], minlength=count)
         found.first[:, owner[solved]] = m[:, solved]

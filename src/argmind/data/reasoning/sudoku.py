@@ -27,7 +27,8 @@ class SudokuProblems(Problems):
     """Cells are tokens; symbols 0 … side − 1 stand for 1 … side, ``side`` for an unknown cell.
 
     Training puzzles get a new symmetry (rows, columns, turn, digits) whenever they are drawn.
-    ``difficulty``: dead ends of a solver with singles and guesses that proves the solution unique.
+    ``difficulty``: rounds of a solver that proves the solution unique; in each it fills in all cells
+    that a single value, or the only place for a value, decides by now. It guesses where none is.
     """
 
     #: Splits whose puzzles are not turned by a symmetry.
@@ -66,7 +67,7 @@ class SudokuProblems(Problems):
             "target": solution - 1,
             "known": given > 0,
             "places": everywhere(self.board.places, len(index)),
-            "difficulty": pool.dead_ends[row].astype(np.float32),
+            "difficulty": pool.difficulty[row].astype(np.float32),
         }
 
     def correct(self, given: Array, answer: Array) -> NDArray[np.bool_]:
@@ -133,7 +134,7 @@ _REACHABLE = {4: 5, 6: 9, 9: 26}
 def _stored(config: Sudoku.Config, split: str, cache_dir: Path | None) -> Puzzles:
     count = config.train_puzzles if split == "train" else config.eval_puzzles
     givens, board = config.givens(split), Board(config.side)
-    key = digest_of("sudoku 1", config.side, split, count, givens)
+    key = digest_of("sudoku 2", config.side, split, count, givens)
     path = cache_folder(cache_dir) / f"sudoku-{key}.bin"
 
     def make(write: Write) -> dict[str, Any]:
@@ -148,7 +149,7 @@ def _stored(config: Sudoku.Config, split: str, cache_dir: Path | None) -> Puzzle
 def row_type(board: Board) -> np.dtype[Any]:
     """One puzzle in a file."""
     cells = (np.uint8, (board.cells,))
-    return np.dtype([("given", *cells), ("solution", *cells), ("dead_ends", "<u4")])
+    return np.dtype([("given", *cells), ("solution", *cells), ("difficulty", "<u4")])
 
 
 def packed(puzzles: Puzzles) -> Array:

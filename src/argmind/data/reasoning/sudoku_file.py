@@ -33,7 +33,7 @@ class SudokuFile(SudokuProblems):
     """Real puzzles: lines of 81 characters, or CSV with question, answer and rating.
 
     An eighth of ``source`` is held out as the easy split; ``hard_source`` is the hard one. Held-out
-    puzzles are judged as they stand. ``difficulty``: the file's rating, or dead ends of a solver.
+    puzzles are judged as they stand. ``difficulty``: the file's rating, or rounds of a solver.
     """
 
     @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ class SudokuFile(SudokuProblems):
         super().__init__(config, config.side, pools)
         self.splits = tuple(split for split in pools if split != "train")
         self.as_stored = self.splits
-        self._content = digest_of("sudoku file 1", *keys)
+        self._content = digest_of("sudoku file 2", *keys)
 
     @property
     def fingerprint(self) -> str:
@@ -80,7 +80,7 @@ def _stored(config: SudokuFile.Config, source: str, cache_dir: Path | None) -> t
         content = content_digest(path)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}.") from error
-    key = digest_of("sudoku file 1", content, path.suffix, config.side, config.limit_puzzles)
+    key = digest_of("sudoku file 2", content, path.suffix, config.side, config.limit_puzzles)
 
     def make(write: Write) -> dict[str, Any]:
         puzzles = read_puzzles(path, board, config.limit_puzzles)
