@@ -66,6 +66,10 @@ class Task:
 #: Settles where the model agrees with the candidate, and foretells the squared error.
 _QUADRATIC = ("predictor.body.head.kind=quadratic",)
 _BILINEAR = ("predictor.body.head.kind=bilinear",)
+#: All steps of a thought in every batch, as they were learnt first.
+_UNROLLED = ("objective.kind=thinking", "objective.loss_on=all")
+#: One step solves most of these: more of them are learnt from the start.
+_SHORT = ("objective.longest=4",)
 TASKS = {
     "sudoku": Task(problem="sudoku"),
     "sudoku9": Task(problem="sudoku", settings={"side": 9}, share=2.0),
@@ -74,22 +78,23 @@ TASKS = {
     "sum": Task(problem="vector_sum", numbers=True),
     "path": Task(problem="shortest_path", batch_size=64),
     "connectivity": Task(problem="connectivity", batch_size=64),
-    "sorting": Task(problem="sorting"),
-    "addition": Task(problem="addition", as_text=True),
-    "multiplication": Task(problem="multiplication", as_text=True),
-    "dyck": Task(problem="dyck", as_text=True),
+    "sorting": Task(problem="sorting", ebt=_SHORT),
+    "addition": Task(problem="addition", as_text=True, ebt=_SHORT),
+    "multiplication": Task(problem="multiplication", as_text=True, ebt=_SHORT),
+    "dyck": Task(problem="dyck", as_text=True, ebt=_SHORT),
 }
 
 #: Energy models with one thing changed, by task: what that thing is good for.
 VARIANTS = {
     "sudoku": {
-        "loss_on_last": ("objective.loss_on=last",),
-        "through_none": ("objective.through=none",),
+        "unrolled": _UNROLLED,
+        "unrolled_apart": (*_UNROLLED, "objective.through=none"),
+        "longest_4": ("objective.longest=4",),
+        "longest_16": ("objective.longest=16",),
         "euclidean": ("predictor.space.geometry=euclidean",),
         "quadratic": _QUADRATIC,
         "noisy_starts": ("objective.noisy_starts=0.5",),
-        "two_steps": ("thinking.steps=2",),
-        "eight_steps": ("thinking.steps=8",),
+        "two_at_once": ("objective.at_once=2",),
     },
     "inverse": {"bilinear": _BILINEAR},
     "completion": {"bilinear": _BILINEAR},

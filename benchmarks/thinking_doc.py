@@ -54,14 +54,15 @@ ABLATIONS = {
 
 VARIANTS = {
     "sudoku": {
-        "ebt": "as it is",
-        "ebt_loss_on_last": "loss on the last step alone",
-        "ebt_through_none": "every step learns for itself",
+        "ebt": "as it is: thoughts of up to eight steps carried from batch to batch",
+        "ebt_longest_4": "of up to four",
+        "ebt_longest_16": "of up to sixteen",
+        "ebt_two_at_once": "two steps learnt at a time",
+        "ebt_unrolled": "four steps unrolled in every batch",
+        "ebt_unrolled_apart": "the same, every step learning for itself",
         "ebt_euclidean": "Euclidean descent through the softmax",
         "ebt_quadratic": "quadratic head",
         "ebt_noisy_starts": "half of the starts noisy",
-        "ebt_two_steps": "trained with two steps",
-        "ebt_eight_steps": "trained with eight steps",
     },
     "inverse": {"ebt": "quadratic head", "ebt_bilinear": "bilinear head"},
     "completion": {"ebt": "quadratic head", "ebt_bilinear": "bilinear head"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -75,6 +76,7 @@ def learns(objective, steps: int, lr: float = 1e-2) -> tuple[float, float]:
         ("thinking", energy_model),
         ("improvement", energy_model),
         ("progressive", energy_model),
+        ("carried", energy_model),
         ("supervised", lambda: built("one_pass", transformer=SMALL)),
         ("supervised", lambda: built("looped", transformer=SMALL)),
         ("deep_supervision", lambda: built("recursive", transformer=SMALL, thoughts=1, cycles=2)),
@@ -277,6 +279,84 @@ def test_steps_grow_as_training_goes_on() -> None:
     assert resumed.runtime_state()["seen"] == 10
 
 
+def carried(**options) -> Any:
+    return part_config("objective", "carried", **options).build(energy_model(steps=1)).train()
+
+
+def gradients(value: Tensor, predictor: Predictor) -> list[Tensor]:
+    return list(torch.autograd.grad(value, list(predictor.parameters()), allow_unused=True))
+
+
+def test_thoughts_go_on_in_the_next_batch() -> None:
+    objective, generator = carried(longest=1000), torch.Generator().manual_seed(0)
+    first, second = batch(seed=1), batch(seed=2)
+    objective(first, generator)
+    under_way = objective.runtime_state()["carried_candidate"].clone()
+    value = objective(second, generator).value
+    model = objective.predictor
+    problem, target = model.task(first)  # its problems stay: they have many steps left
+    landscape = model.landscape(problem)
+    torch.testing.assert_close(
+        under_way, model.thinker.think(landscape, Budget(steps=1)).candidate.detach()
+    )
+    size = model.thinker.sizes(landscape, under_way, None, noisy=False)(0)
+    taken = model.thinker.train_step(landscape, under_way, None, 0, size, True, None)
+    expected = model.space.loss(taken.candidate, target).mean()
+    torch.testing.assert_close(value, expected)
+    for found, wanted in zip(gradients(value, model), gradients(expected, model), strict=True):
+        assert (found is None) == (wanted is None)
+        if found is not None:
+            torch.testing.assert_close(found, wanted)
+
+
+def test_problems_that_had_their_steps_make_room() -> None:
+    objective, generator = carried(longest=1), torch.Generator().manual_seed(0)
+    plain = part_config("objective", "thinking").build(objective.predictor).train()
+    for seed in range(3):
+        fresh = batch(seed=seed)
+        found, wanted = objective(fresh, generator), plain(fresh, generator)
+        torch.testing.assert_close(found.value, wanted.value)
+    objective = carried(longest=3)
+    seen = set()
+    for seed in range(12):
+        objective(batch(seed=seed), generator)
+        seen |= {row.numpy().tobytes() for row in objective.runtime_state()["given"]}
+    assert len(seen) > 3 * 8
+
+
+def test_a_carried_candidate_that_is_no_number_starts_over() -> None:
+    objective, generator = carried(longest=1000), torch.Generator().manual_seed(0)
+    objective(batch(seed=1), generator)
+    state = {name: rows.clone() for name, rows in objective.runtime_state().items()}
+    state["carried_candidate"][3] = torch.nan
+    objective.load_runtime_state(state)
+    loss = objective(batch(seed=2), generator).value
+    assert loss.isfinite()
+    given = objective.runtime_state()["given"]
+    assert torch.equal(given[3], batch(seed=2)["given"][3])
+    assert torch.equal(given[:3], batch(seed=1)["given"][:3])
+
+
+def test_what_is_carried_is_kept_and_left_alone() -> None:
+    generator = torch.Generator()
+    objective, resumed = carried(), carried()
+    objective(batch(seed=1), generator.manual_seed(1))
+    resumed.load_runtime_state(objective.runtime_state())
+    one = objective(batch(seed=2), generator.manual_seed(2)).value
+    two = resumed(batch(seed=2), generator.manual_seed(2)).value
+    torch.testing.assert_close(one, two, rtol=0, atol=0)
+    before = {name: rows.clone() for name, rows in objective.runtime_state().items()}
+    objective.eval()(batch(seed=3), generator)
+    objective.train()
+    objective.trial(batch(seed=3), generator)
+    for name, rows in objective.runtime_state().items():
+        assert torch.equal(rows, before[name])
+    objective(batch(5, seed=4), generator)  # batches of another size start over
+    assert len(objective.runtime_state()["given"]) == 5
+    objective.load_runtime_state({})
+    assert (objective.runtime_state()["carried_left"] == 0).all()
+
+
 def test_improvement_asks_every_step_to_leave_less() -> None:
     predictor, generator = energy_model(), torch.Generator()
 
@@ -357,6 +437,8 @@ def test_a_wrong_answer_is_near_and_wrong() -> None:
         ("objective", "ired", {"corrupted_share": 0.0}, "corrupted_share must lie"),
         ("objective", "improvement", {"kept": 1.5}, "kept must lie"),
         ("objective", "progressive", {"fewest_steps": 2}, "leave it out"),
+        ("objective", "carried", {"at_once": 9}, "at most longest"),
+        ("objective", "carried", {"fewest_steps": 2}, "leave out"),
         ("objective", "deep_supervision", {"explore": 2.0}, "explore must lie"),
         ("objective", "supervised", {"fewest_turns": 0}, "fewest_turns must be at least 1"),
     ],

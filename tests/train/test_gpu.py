@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from argmind.train.checkpoint import CheckpointStore
+from argmind.train.compiling import recorded
 from argmind.train.distributed import World
 from argmind.train.engine import Engine
 from argmind.train.selftest import compiled_gradients
@@ -69,12 +70,12 @@ def test_a_recorded_step_is_the_step(kind):
     it = objective(kind).cuda()
     weights = list(it.parameters())
     plain = gradients(Work(it, "bf16", torch.device("cuda", 0)), weights)
-    recorded = Recorded(it, "bf16", torch.device("cuda", 0))
+    graph = Recorded(it, "bf16", torch.device("cuda", 0))
     generator = torch.Generator("cuda")
-    recorded.record(batch(), generator, 1)
+    graph.record(batch(), generator, 1)
     for _ in range(2):  # gradients are added to those that are there
         generator.manual_seed(7)
-        loss = recorded(batch(), generator, 1)
+        loss = graph(batch(), generator, 1)
     assert loss.value.item() == pytest.approx(plain[0], rel=1e-3)
     for weight, once in zip(weights, plain[1], strict=True):
         torch.testing.assert_close(weight.grad, 2 * once, rtol=2e-2, atol=1e-3)
@@ -90,7 +91,23 @@ def test_a_thinking_step_survives_the_whole_compiler(kind):
     assert compiled_gradients(it, work.here(batch()), work).passed
 
 
-@pytest.mark.parametrize("kind", ["cross_entropy", "thinking", "s1"])
+def test_recorded_steps_carry_thoughts_as_others_do():
+    losses = []
+    for record in (False, True):
+        it, generator = objective("carried", longest=3).cuda(), torch.Generator("cuda")
+        work = Work(it, "fp32", torch.device("cuda", 0))
+        if record:
+            work = recorded(it, work, batch(), generator, 1, say=pytest.fail)
+            assert isinstance(work, Recorded)
+        losses.append([])
+        for seed in range(6):
+            tokens = torch.randint(0, 5, (4, 6), generator=torch.Generator().manual_seed(seed))
+            generator.manual_seed(seed)
+            losses[-1].append(work({"tokens": tokens}, generator, 1).value.item())
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["cross_entropy", "thinking", "s1", "carried"])
 def test_thinking_in_training_never_waits_for_the_device(kind):
     it = objective(kind).cuda()
     work, generator = Work(it, "bf16", torch.device("cuda", 0)), torch.Generator("cuda")

@@ -15,10 +15,11 @@ from argmind.registry import register
 
 @register("objective", "progressive")
 class Progressive(ThinkingObjective):
-    """From ``first_steps`` to ``thinking.steps``, evenly over the first ``over_batches`` batches.
+    """From ``first_steps`` to ``thinking.steps`` over the first ``over_batches`` batches.
 
-    Early training is cheap, and the first steps are good before later ones build on them. The count
-    of batches is part of the runtime state.
+    Every number of steps gets as much work: batches in inverse proportion to it. Early training is
+    cheap, and the first steps are good before later ones build on them. The count of batches is
+    part of the runtime state.
     """
 
     @dataclass(frozen=True, kw_only=True)
@@ -52,8 +53,13 @@ class Progressive(ThinkingObjective):
 
     def _steps(self, generator: torch.Generator) -> int:  # noqa: ARG002
         most = self.predictor.thinker.config.steps
-        share = min(1.0, self.seen / self.over)
-        return min(most, self.first + int((most - self.first + 1) * share))
+        counts = range(self.first, most + 1)
+        work = sum(1 / count for count in counts) * self.seen / self.over
+        for count in counts:
+            work -= 1 / count
+            if work < 0:
+                return count
+        return most
 
     def runtime_state(self) -> dict[str, Tensor]:
         """Batches seen, and the replay buffer."""

@@ -72,6 +72,9 @@ class ThinkingObjective(Objective[EBT]):
         super().__init__()
         self.config, self.predictor = config, predictor
         self.replay = ReplayBuffer(config.replay_samples) if config.replay_samples else None
+        self.most_steps = predictor.thinker.config.steps
+        #: Do thoughts begin at the candidates whose losses are taught as those of the start?
+        self.starts_as_offered = not config.noisy_starts
         self._open = self.stage(self._opening)
         self._step = self.stage(self._stepped)
         self._judge = self.stage(self._losses)
@@ -87,7 +90,7 @@ class ThinkingObjective(Objective[EBT]):
 
     def trial(self, batch: dict[str, Tensor], source: Randomness) -> Loss:
         """Loss of this batch alone, after the most steps."""
-        return self._taught(batch, None, self.predictor.thinker.config.steps, source)[0]
+        return self._taught(batch, None, self.most_steps, source)[0]
 
     def _taught(
         self, samples: dict[str, Tensor], past: Tensor | None, steps: int, source: Randomness
@@ -96,7 +99,7 @@ class ThinkingObjective(Objective[EBT]):
         opening = self._open(samples, past, steps, source=source)
         if self.config.start_weight:
             losses = self._judge(opening.offered, opening.target)
-            known = None if self.config.noisy_starts else losses.detach()
+            known = losses.detach() if self.starts_as_offered else None
             opening = opening._replace(losses=losses, known=known)
         teach = partial(self._lesson, steps=steps, source=source)
         if self.config.through == "none":
@@ -110,7 +113,7 @@ class ThinkingObjective(Objective[EBT]):
     @property
     def repeats(self) -> bool:
         """Is the work the same in every step, but for the numbers?"""
-        fewest, most = self.config.fewest_steps, self.predictor.thinker.config.steps
+        fewest, most = self.config.fewest_steps, self.most_steps
         return self.replay is None and (fewest is None or fewest >= most)
 
     # ------------------------------------------------------------------ the stages
@@ -152,8 +155,6 @@ class ThinkingObjective(Objective[EBT]):
     def _losses(self, y: Tensor, target: Tensor, source: Randomness = None) -> Tensor:  # noqa: ARG002
         """Task loss (B, N, *P) of candidates."""
         return self.predictor.space.loss(y, target)
-
-    # ------------------------------------------------------------------ one step's lesson
 
     def _lesson(
         self,
@@ -217,7 +218,7 @@ class ThinkingObjective(Objective[EBT]):
         return torch.stack(parts).sum() if parts else None
 
     def _judges(self, last: bool) -> bool:
-        """Does a step ask for the losses of where it leads?"""
+        """Of where a step leads."""
         return last or self.config.loss_on == "all"
 
     @property
@@ -232,7 +233,7 @@ class ThinkingObjective(Objective[EBT]):
     # ------------------------------------------------------------------ around the steps
 
     def _steps(self, generator: torch.Generator) -> int:
-        fewest, most = self.config.fewest_steps, self.predictor.thinker.config.steps
+        fewest, most = self.config.fewest_steps, self.most_steps
         return most if fewest is None else drawn_steps(fewest, most, generator)
 
     def _with_replay(
@@ -278,7 +279,7 @@ class ThinkingObjective(Objective[EBT]):
         """See :meth:`EBT.training_flops`; a full replay buffer and the mean number of steps."""
         sequences, length = self.predictor.extent(self.predictor.task(batch)[0])
         replayed = max(1, sequences // 2) if self.replay is not None else 0
-        most = self.predictor.thinker.config.steps
+        most = self.most_steps
         steps = (min(self.config.fewest_steps or most, most) + most) / 2
         judged_steps = steps if self.config.loss_on == "all" else 1
         return self.predictor.training_flops(

@@ -56,13 +56,17 @@ def _recipe(name: str, predictor: PartConfig, objective: PartConfig, steps: int 
 
 @register("recipe", "reasoning_sudoku_ebt")
 def reasoning_sudoku_ebt() -> Recipe:
-    """Sudoku by descent on simplices: four mirror steps from zero, learnt after each of them."""
+    """Sudoku by descent on simplices: mirror steps from zero, one learnt at a time.
+
+    A problem's candidate is carried from batch to batch, which learns several times faster than
+    unrolling all steps (docs/log.md), and stays right however long it thinks.
+    """
     head = part_config("head", "bilinear")
     body = part_config("body", "bidirectional", transformer=_trunk(), head=head)
     return _recipe(
         "reasoning_sudoku_ebt",
         part_config("predictor", "ebt", space=part_config("space", "grid"), body=body),
-        part_config("objective", "thinking", loss_on="all"),
+        part_config("objective", "carried"),
     )
 
 

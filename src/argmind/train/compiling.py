@@ -65,6 +65,7 @@ def recorded(
     if work.device.type != "cuda" or not objective.repeats:
         return work
     graph = Recorded(work.objective, work.precision, work.device)
+    before = {name: rows.clone() for name, rows in objective.runtime_state().items()}
     try:
         graph.record(batch, generator, share)
     except torch.OutOfMemoryError:
@@ -73,6 +74,8 @@ def recorded(
         graph.zero_gradients()
         say(f"a step is not replayed as a CUDA graph: {_first_line(error)}")
         return work
+    finally:
+        objective.load_runtime_state(before)  # recording ran steps that do not count
     return graph
 
 

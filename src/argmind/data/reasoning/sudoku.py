@@ -27,8 +27,8 @@ class SudokuProblems(Problems):
     """Cells are tokens; symbols 0 … side − 1 stand for 1 … side, ``side`` for an unknown cell.
 
     Training puzzles get a new symmetry (rows, columns, turn, digits) whenever they are drawn.
-    ``difficulty``: rounds of a solver that proves the solution unique; in each it fills in all cells
-    that a single value, or the only place for a value, decides by now. It guesses where none is.
+    ``difficulty``: rounds of a solver that proves the solution unique. In each it fills in all
+    cells that only one value fits, or that are a value's only place; it guesses where none is.
     """
 
     #: Splits whose puzzles are not turned by a symmetry.
