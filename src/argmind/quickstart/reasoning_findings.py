@@ -179,9 +179,9 @@ class ReasoningFindings:
             "held_out_puzzles": len(self.rows[0][1].solved),
             "plateau_tolerance": self.stopped.tolerance,
             "training_steps_by_model": self._training_steps,
-            "steps_by_open_cells": [
-                {"open_cells": count, "steps": plain_interval(steps)}
-                for count, steps in self.stopping.steps_by_open
+            "steps_by_rounds": [
+                {"rounds": count, "steps": plain_interval(steps)}
+                for count, steps in self.stopping.steps_by_rounds
             ],
             "budgets": [_plain(row) for row in self.solved_rows],
         }

@@ -23,7 +23,6 @@ class Stopped:
 
     tolerance: float
     rows: Sequence[Solved]
-    open_cells: Sequence[NDArray[np.int64]]
 
     def beside(self, longest: Sequence[Solved], seed: int) -> Stopping:
         """Against the same budget without a stop, all splits together."""
@@ -33,7 +32,7 @@ class Stopped:
             for group in (self.rows, longest)
         )
         steps = _joined([row.evaluation.steps for row in self.rows])
-        open_cells = np.concatenate(self.open_cells)
+        rounds = _joined([row.difficulty for row in self.rows])
         seeded = np.random.default_rng
         most = longest[0].budget.steps
         assert most is not None  # asked for
@@ -43,13 +42,11 @@ class Stopped:
             minus_longest=bootstrap_difference(solved, full, seeded(seed)),
             mean_nfe=nfe,
             nfe_ratio=nfe / all_nfe,
-            steps_by_open=[
-                (int(count), bootstrap_mean(steps[open_cells == count], seeded(seed)))
-                for count in np.unique(open_cells)
+            steps_by_rounds=[
+                (int(count), bootstrap_mean(steps[rounds == count], seeded(seed)))
+                for count in np.unique(rounds)
             ],
-            rank=bootstrap(
-                spearman, steps, open_cells, generator=seeded(seed), resamples=_RESAMPLES
-            ),
+            rank=bootstrap(spearman, steps, rounds, generator=seeded(seed), resamples=_RESAMPLES),
         )
 
 

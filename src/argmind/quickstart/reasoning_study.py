@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from argmind.data.base import Batch
@@ -27,7 +26,7 @@ CANDIDATES = 8
 #: Steps of every budget, in trained ones.
 FACTORS = (0.5, 1, 2, 4, 8)
 #: A plateau is where a step changes the energy by less than this share of the first change.
-_PLATEAU = 0.03
+_PLATEAU = 0.003
 #: Puzzles answered together, and the least that are measured at all.
 _BATCH = 50
 #: Share of the time that goes to these budgets; the rest is for pictures and intervals.
@@ -113,12 +112,7 @@ class ReasoningStudy:
         return Stopped(
             tolerance=stop.tolerance,
             rows=[self._solve(run, split, budget, count) for split in self.data.splits],
-            open_cells=[self._open_cells(split, count) for split in self.data.splits],
         )
-
-    def _open_cells(self, split: str, count: int) -> NDArray[np.int64]:
-        batches = self.data.evaluation(_BATCH, count, split)
-        return np.concatenate([(~batch["known"]).sum(1).numpy() for batch in batches])
 
     def _first(self, split: str, count: int) -> Batch:
         return next(iter(self.data.evaluation(count, count, split)))

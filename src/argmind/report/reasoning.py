@@ -123,17 +123,17 @@ def _cells(row: SolvedRow) -> list[Cell | str]:
 
 
 def _difficulty(report: ReasoningReport) -> list[Section]:
-    by_open = report.stopping.steps_by_open
+    by_rounds = report.stopping.steps_by_rounds
     figure = series_plot(
         [
             Series(
                 label=report.thinker,
-                x=[count for count, _ in by_open],
-                values=[steps for _, steps in by_open],
+                x=[count for count, _ in by_rounds],
+                values=[steps for _, steps in by_rounds],
             )
         ],
         "Steps used by difficulty",
-        "open cells",
+        "rounds of a solver",
         "mean steps until the energy has settled",
     )
     return [
@@ -141,10 +141,11 @@ def _difficulty(report: ReasoningReport) -> list[Section]:
         Plots(
             [
                 Plot(
-                    svg=plots.svg(figure, "steps used by open cells", "difficulty"),
+                    svg=plots.svg(figure, "steps used by rounds of a solver", "difficulty"),
                     caption="Mean thinking steps until a step no longer changes the energy by "
-                    f"much, at most {report.stopping.most_steps}, by the number of cells to fill "
-                    "in; easy and hard puzzles together. Bands are 95 % bootstrap intervals.",
+                    f"much, at most {report.stopping.most_steps}, by the rounds of a solver "
+                    "which fills in at once all cells that are decided by now; easy and hard "
+                    "puzzles together. Bands are 95 % bootstrap intervals.",
                 )
             ]
         ),

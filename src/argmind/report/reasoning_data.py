@@ -43,8 +43,8 @@ class Stopping:
     minus_longest: Interval  # share solved minus that of all the steps
     mean_nfe: float
     nfe_ratio: float  # of that of all the steps
-    steps_by_open: Sequence[tuple[int, Interval]]  # mean steps used by the number of open cells
-    rank: Interval  # rank correlation of steps used and open cells
+    steps_by_rounds: Sequence[tuple[int, Interval]]  # mean steps used by rounds of a solver
+    rank: Interval  # rank correlation of steps used and rounds of a solver
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -118,8 +118,8 @@ def _difficulty(report: ReasoningReport) -> str:
     if not math.isfinite(rank.value):
         return "Every puzzle took equally many steps: they say nothing of its difficulty."
     return (
-        "Steps used and the number of open cells have a rank correlation of "
-        f"{_ranged(rank)}: {_strength(rank)}."
+        "Steps used and the rounds that a solver takes, which fills in at once all that is decided "
+        f"by now, have a rank correlation of {_ranged(rank)}: {_strength(rank)}."
     )
 
 
