@@ -233,7 +233,7 @@ def report(results) -> ReasoningReport:
 
 def test_sentences_follow_the_figures(report):
     said = comparison(report, "hard")
-    assert "EBT solves 40.0 % (38.0 … 42.0) in the 4 steps it was trained with and 70.0 %" in said
+    assert "EBT solves 40.0 % (38.0 … 42.0) in its own 4 steps and 70.0 %" in said
     assert "Loop at its best (4 steps) solves 60.0 %" in said
     assert "+20.0 (+18.0 … +22.0) points against EBT as trained: better" in said
     assert "One pass solves 4.0 %" in said

@@ -17,8 +17,8 @@ def comparison(report: ReasoningReport, split: str) -> str:
     trained = report.at(split, report.thinker, report.trained_steps)
     longest = report.of(split, report.thinker)[-1]
     told = [
-        f"On the {split} puzzles, {report.thinker} solves {shared(trained.solved)} in the "
-        f"{report.trained_steps} steps it was trained with and {shared(longest.solved)} in "
+        f"On the {split} puzzles, {report.thinker} solves {shared(trained.solved)} in its "
+        f"own {report.trained_steps} steps and {shared(longest.solved)} in "
         f"{longest.steps}."
     ]
     for rival in report.rivals:
@@ -59,8 +59,8 @@ def _longer(report: ReasoningReport, split: str) -> str:
         if where == split
     ]
     return (
-        f"Thinking four times longer than trained ({many} steps instead of {few}) changes the "
-        f"share of {split} puzzles solved: {'; '.join(told)}."
+        f"Thinking four times longer ({many} steps instead of its own {few}) changes the share "
+        f"of {split} puzzles solved: {'; '.join(told)}."
     )
 
 
