@@ -8,6 +8,7 @@ is added to ``<out>.runs``. Jobs that stand there are not done again, so a stopp
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import math
 import os
@@ -16,8 +17,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,6 +84,8 @@ def carry_out(arguments: argparse.Namespace, script: Script) -> None:
     rows = run_all(script.jobs, arguments)
     named = list(script.figures(by_name(rows)))
     write(rows, named, arguments, time.monotonic() - began)
+    for lock in arguments.out.parent.glob(f"{arguments.out.stem}.gpu*.lock"):
+        lock.unlink()
 
 
 # ---------------------------------------------------------------------- all jobs
@@ -179,6 +183,18 @@ def _finite(value: Any) -> Any:
 
 
 # ---------------------------------------------------------------------- one job
+
+
+@contextmanager
+def alone(out: Path) -> Generator[None]:
+    """The GPU to itself, for what is timed: jobs of ``out`` that want it too wait for their turn.
+
+    Others may go on meanwhile with what is not timed: starting, compiling, measuring.
+    """
+    gpu = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    with out.with_suffix(f".gpu{gpu}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def trained(recipe: Any, data: Any, on_progress: Any = None) -> tuple[Any, Row]:

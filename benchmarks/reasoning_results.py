@@ -4,7 +4,7 @@ Trains every model on every kind of problem with several seeds, for the same num
 with ``--steps`` for as many optimiser steps), measures them on held-out problems as in training and
 harder, and writes ``docs/results/reasoning.json``.
 
-    python benchmarks/reasoning_results.py --per-gpu 6 --seconds 20
+    python benchmarks/reasoning_results.py --per-gpu 4 --seconds 8
 
 A run that is stopped goes on where it was.
 """
@@ -20,11 +20,12 @@ from typing import Any
 
 from argmind.train.distributed import resolve_device
 from image_results import lasting, with_steps
-from jobs import Job, Named, Row, Script, carry_out, options, trained
+from jobs import Job, Named, Row, Script, alone, carry_out, options, trained
 from reasoning_figures import figures
 from reasoning_tasks import (
     EBT,
     MODELS,
+    RECURSIVE,
     TASKS,
     TEXT,
     chosen_recipe,
@@ -34,7 +35,7 @@ from reasoning_tasks import (
 )
 
 #: Those whose training takes longest to come to an end, first.
-_ORDER = ("recursive", EBT, "ired", "loop", TEXT, "diffusion", "onepass")
+_ORDER = (RECURSIVE, EBT, "ired", "loop", TEXT, "diffusion", "onepass")
 
 #: A training may last so many times longer than was planned by its pace.
 _PATIENCE = 2.5
@@ -73,15 +74,17 @@ def chosen_jobs(arguments: argparse.Namespace) -> list[Job]:
     """Every model on every task, seed by seed; variants last, and first what takes longest."""
     tasks = sorted(arguments.tasks, key=lambda name: -TASKS[name].share)
     models = sorted(arguments.models, key=_ORDER.index)
-    names = [
-        f"{task}_{model}"
-        for task in tasks
-        for model in models
-        if model != TEXT or TASKS[task].as_text
-    ]
+    names = [f"{task}_{model}" for task in tasks for model in models if suits(model, task)]
     further = [f"{task}_{model}" for task in tasks for model in variants_of(task)]
     rounds = [names, further] if arguments.variants else [names]
     return [Job(name, seed) for part in rounds for seed in range(arguments.seeds) for name in part]
+
+
+def suits(model: str, task: str) -> bool:
+    """Some write answers out, or are made for puzzles."""
+    if model == TEXT:
+        return TASKS[task].as_text
+    return model != RECURSIVE or TASKS[task].puzzle
 
 
 def prepare(arguments: argparse.Namespace) -> None:
@@ -121,7 +124,8 @@ def work(name: str, seed: int, arguments: argparse.Namespace) -> Row:
     device = str(resolve_device("auto"))
     data = Pooled(config.build(seed=seed), arguments.pool, device)
     recipe = equal_recipe(name, seed, arguments, data.model_inputs)
-    run, cost = trained(timed(recipe, data, arguments), data)
+    with alone(arguments.out):
+        run, cost = trained(timed(recipe, data, arguments), data)
     return {**cost, "data_made_s": data.made_s, **Solving(run.predictor, data, seed).measure()}
 
 
@@ -139,7 +143,8 @@ def work_on_text(name: str, seed: int, arguments: argparse.Namespace) -> Row:
     recipe = text_recipe(name, task.problem, seed, arguments)
     data: Any = recipe.data.build(seed=seed)
     recipe = as_large(recipe, parameters, data.model_inputs)
-    run, cost = trained(timed(recipe, data, arguments), data)
+    with alone(arguments.out):
+        run, cost = trained(timed(recipe, data, arguments), data)
     asked = TextRun(run, data.tokenizer)
     found = measured(asked, problems.problems, arguments.problems, seed)
     return {**cost, "data_made_s": 0.0, **found}

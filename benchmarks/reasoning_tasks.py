@@ -24,12 +24,14 @@ MODELS = {
 EBT = "ebt"
 #: Writes its answers out as text, where problems have such a form.
 TEXT = "tpp"
+#: Made for puzzles, and asked nothing else.
+RECURSIVE = "recursive"
 #: Of a model without energy, what is widened until it has the energy model's parameters.
 _WIDTH = "feedforward.multiplier"
 #: Settings of rivals whose own are for long trainings, or are slow on a GPU.
 _IN_SHORT_RUNS = {
     # Fewer passes a step, and a problem is left sooner for another: more steps, more problems.
-    "recursive": (
+    RECURSIVE: (
         "predictor.thoughts=2",
         "predictor.cycles=2",
         "thinking.steps=4",
@@ -50,6 +52,7 @@ class Task:
     settings: Mapping[str, Any] = field(default_factory=dict)
     numbers: bool = False
     as_text: bool = False
+    puzzle: bool = False
     batch_size: int = 128
     #: Seconds of training, in those of the command line.
     share: float = 1.0
@@ -71,8 +74,8 @@ _UNROLLED = ("objective.kind=thinking", "objective.loss_on=all")
 #: One step solves most of these: more of them are learnt from the start.
 _SHORT = ("objective.longest=4",)
 TASKS = {
-    "sudoku": Task(problem="sudoku"),
-    "sudoku9": Task(problem="sudoku", settings={"side": 9}, share=2.0),
+    "sudoku": Task(problem="sudoku", puzzle=True),
+    "sudoku9": Task(problem="sudoku", puzzle=True, settings={"side": 9}, share=2.0),
     "inverse": Task(problem="inverse", numbers=True, ebt=_QUADRATIC),
     "completion": Task(problem="completion", numbers=True, ebt=_QUADRATIC),
     "sum": Task(problem="vector_sum", numbers=True),
@@ -122,7 +125,7 @@ def chosen_recipe(name: str, seed: int, arguments: Any) -> Recipe:
     answers = "numbers" if task.numbers else "symbols"
     recipe = replace(with_problem(recipe, data.problem, answers), data=data)
     transformer = transformer_of(recipe)
-    layers = {"recursive": min(2, arguments.layers)}.get(model, arguments.layers)
+    layers = {RECURSIVE: min(2, arguments.layers)}.get(model, arguments.layers)
     settings = [
         f"{transformer}.num_layers={layers}",
         f"{transformer}.num_heads={arguments.heads}",

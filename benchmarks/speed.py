@@ -16,12 +16,8 @@ in those called ``published_…`` it is as published: fp32 candidates, contexts 
 from __future__ import annotations
 
 import argparse
-import fcntl
-import os
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import jobs
@@ -59,9 +55,6 @@ def main() -> None:
 
     script = Script([Job(name) for name in chosen], work, figures, prepare=lambda: None)
     jobs.carry_out(arguments, script)
-    if not arguments.one:
-        for lock in arguments.out.parent.glob(f"{arguments.out.stem}.gpu*.lock"):
-            lock.unlink()
 
 
 def _arguments() -> argparse.Namespace:
@@ -196,17 +189,8 @@ def _setting(arguments: argparse.Namespace, size: str, context: int, batch: int)
         compiled=arguments.compile,
         device=arguments.device,
         repeats=arguments.repeats,
-        alone=partial(_alone, arguments.out),
+        alone=partial(jobs.alone, arguments.out),
     )
-
-
-@contextmanager
-def _alone(out: Path) -> Generator[None]:
-    """The GPU to itself: other cases on it, which may still compile, wait with their timing."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    with out.with_suffix(f".gpu{visible}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 CASES: dict[str, Callable[[argparse.Namespace], Row]] = {

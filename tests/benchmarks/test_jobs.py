@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from queue import Empty, Queue
+from threading import Thread
 
 import pytest
 
@@ -89,3 +91,27 @@ def test_only_the_gpus_that_may_be_used(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
     assert jobs._gpus() == found
+
+
+def test_one_is_alone_on_its_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from jobs import alone
+
+    out, order = tmp_path / "r.json", Queue()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+
+    def other() -> None:
+        order.put("waits")
+        with alone(out):
+            order.put("is in")
+
+    thread = Thread(target=other)
+    with alone(out):
+        thread.start()
+        assert order.get(timeout=10) == "waits"
+        with pytest.raises(Empty):
+            order.get(timeout=0.2)
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+        with alone(out):  # another GPU is free
+            pass
+    assert order.get(timeout=10) == "is in"
+    thread.join()
