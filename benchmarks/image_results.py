@@ -35,7 +35,7 @@ from jobs import Job, Row, Script, carry_out, kept_rows, options, trained
 #: The longest first, so that none is left over at the end.
 JOBS = (EBT, "generate_ebt", FEATURES, "generate_dit", DIT, CLASSIFIER, REGRESSION, *EQUAL_TIME)
 WIDTH = "predictor.transformer.feedforward.multiplier"
-#: Seconds of training, at most, after which its pace is known.
+#: Seconds of training after which its pace is known.
 _PACE_S = 4.0
 
 
@@ -199,8 +199,7 @@ def seconds_of(name: str, seed: int, arguments: argparse.Namespace) -> float:
 
 def lasting(for_s: float, recipe: Any, data: Any) -> Any:
     """The recipe with as many steps as it can take in this time."""
-    pace = pace_s(recipe, data, min(_PACE_S, for_s / 4))
-    return with_steps(recipe, max(1, round(for_s / pace)))
+    return with_steps(recipe, max(1, round(for_s / pace_s(recipe, data, _PACE_S))))
 
 
 def pace_s(recipe: Any, data: Any, within_s: float) -> float:

@@ -30,7 +30,8 @@ LONGEST = "8T"
 _MOST_STEPS = 100
 #: Calibration of a stop: so much of the problems solved may be lost.
 _LOST = 0.005
-_BATCH = 250
+#: Problems (or their candidates) at a time; a GPU likes more.
+_BATCH, _GPU_BATCH = 250, 1000
 
 
 class Solving:
@@ -38,6 +39,7 @@ class Solving:
 
     def __init__(self, predictor: Predictor, data: Any, seed: int) -> None:
         self.predictor, self.data, self.seed = predictor, data, seed
+        self.device = next(predictor.parameters()).device
         self.trained_steps = predictor.trained_steps
         steps = {name: factor * self.trained_steps for name, factor in FACTORS.items()}
         self.steps = {n: count for n, count in steps.items() if n == "T" or count <= _MOST_STEPS}
@@ -74,7 +76,8 @@ class Solving:
     def ask(self, split: str, budget: Budget) -> Solved:
         """All held-out problems of a split within a budget."""
         # As many candidates at a time, whatever the budget.
-        size = max(1, _BATCH // budget.candidates)
+        most = _GPU_BATCH if self.device.type == "cuda" else _BATCH
+        size = max(1, most // budget.candidates)
         return solve(self.predictor, self.data, split, budget, batch_size=size, seed=self.seed)
 
 
@@ -123,8 +126,8 @@ class Stopping:
     def _at(self, share: float) -> dict[str, Solved]:
         solving = self.solving
         batch = next(solving.data.evaluation(_BATCH))
-        device = next(solving.predictor.parameters()).device
-        problem, _ = solving.predictor.task({name: x.to(device) for name, x in batch.items()})
+        here = {name: x.to(solving.device) for name, x in batch.items()}
+        problem, _ = solving.predictor.task(here)
         tolerance = share * typical_change(solving.predictor, problem)
         stop = part_config("stop", "plateau", tolerance=tolerance)
         steps = FACTORS[LONGEST] * solving.trained_steps

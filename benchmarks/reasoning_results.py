@@ -4,7 +4,10 @@ Trains every model on every kind of problem with several seeds, for the same num
 with ``--steps`` for as many optimiser steps), measures them on held-out problems as in training and
 harder, and writes ``docs/results/reasoning.json``.
 
-    python benchmarks/reasoning_results.py --per-gpu 4 --seconds 8
+    python benchmarks/reasoning_results.py --per-gpu 8 --seconds 8
+
+Seconds are those of a training that has the GPU to itself: paces are measured so, one after the
+other, before trainings begin, which may then share a GPU.
 
 A run that is stopped goes on where it was.
 """
@@ -12,16 +15,21 @@ A run that is stopped goes on where it was.
 from __future__ import annotations
 
 import argparse
+import traceback
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from argmind.eval.results import read_results
+from argmind.quickstart.parameters import count_parameters
+from argmind.text.run import TextRun
 from argmind.train.distributed import resolve_device
-from image_results import lasting, with_steps
-from jobs import Job, Named, Row, Script, alone, carry_out, options, trained
+from image_results import pace_s, with_steps
+from jobs import Job, Named, Row, Script, alone, carry_out, kept_rows, options, trained
 from reasoning_figures import figures
+from reasoning_measures import Solving
+from reasoning_pool import Pooled, make_pools
 from reasoning_tasks import (
     EBT,
     MODELS,
@@ -33,12 +41,16 @@ from reasoning_tasks import (
     split_name,
     variants_of,
 )
+from reasoning_text import as_large, measured, text_recipe
 
 #: Those whose training takes longest to come to an end, first.
 _ORDER = (RECURSIVE, EBT, "ired", "loop", TEXT, "diffusion", "onepass")
 
-#: A training may last so many times longer than was planned by its pace.
-_PATIENCE = 2.5
+#: The pace of a training is watched for so long, in one that would go on for ever.
+_PACED_S = 1.5
+_ENDLESS = 10**6
+#: Jobs that measure the paces of a task's trainings, and of its variants.
+PACES, PACES_OF_VARIANTS = "paces", "paces_of_variants"
 
 
 def main() -> None:
@@ -71,13 +83,32 @@ def _arguments() -> argparse.Namespace:
 
 
 def chosen_jobs(arguments: argparse.Namespace) -> list[Job]:
-    """Every model on every task, seed by seed; variants last, and first what takes longest."""
+    """Every model on every task, seed by seed; variants last, and first what takes longest.
+
+    Where training is for a time, all paces are measured before.
+    """
     tasks = sorted(arguments.tasks, key=lambda name: -TASKS[name].share)
+    paced = [PACES, *([PACES_OF_VARIANTS] if arguments.variants else [])]
+    paces = [Job(f"{task}_{kind}") for kind in paced for task in tasks if arguments.steps is None]
+    first = tuple(job.key for job in paces)
+    rounds = [
+        [name for task in tasks for name in paced_by(f"{task}_{kind}", arguments)] for kind in paced
+    ]
+    return paces + [
+        Job(name, seed, first)
+        for names in rounds
+        for seed in range(arguments.seeds)
+        for name in names
+    ]
+
+
+def paced_by(name: str, arguments: argparse.Namespace) -> list[str]:
+    """The jobs whose pace is measured by the one of this name."""
+    task, kind = split_name(name)
+    if kind == PACES_OF_VARIANTS:
+        return [f"{task}_{model}" for model in variants_of(task)]
     models = sorted(arguments.models, key=_ORDER.index)
-    names = [f"{task}_{model}" for task in tasks for model in models if suits(model, task)]
-    further = [f"{task}_{model}" for task in tasks for model in variants_of(task)]
-    rounds = [names, further] if arguments.variants else [names]
-    return [Job(name, seed) for part in rounds for seed in range(arguments.seeds) for name in part]
+    return [f"{task}_{model}" for model in models if suits(model, task)]
 
 
 def suits(model: str, task: str) -> bool:
@@ -89,9 +120,6 @@ def suits(model: str, task: str) -> bool:
 
 def prepare(arguments: argparse.Namespace) -> None:
     """Make all problems, before the processes start that are timed."""
-    from reasoning_pool import make_pools
-    from reasoning_text import text_recipe
-
     configs = {name: TASKS[name].data(arguments.problems) for name in arguments.tasks}
     make_pools(configs, arguments.pool)
     for name in arguments.tasks:
@@ -101,8 +129,6 @@ def prepare(arguments: argparse.Namespace) -> None:
 
 def with_ablation(rows: Mapping[str, list[Row]], out: Path) -> Iterator[Named]:
     """All figures, and what thinking buys in text where ``system2.json`` lies beside ``out``."""
-    from argmind.eval.results import read_results
-
     yield from figures(rows)
     ablation = out.with_name("system2.json")
     if ablation.exists():
@@ -112,55 +138,53 @@ def with_ablation(rows: Mapping[str, list[Row]], out: Path) -> Iterator[Named]:
 
 
 def work(name: str, seed: int, arguments: argparse.Namespace) -> Row:
-    """Train and measure."""
-    from reasoning_measures import Solving
-    from reasoning_pool import Pooled
-
-    task_name, model = split_name(name)
-    task = TASKS[task_name]
-    if model == TEXT:
-        return work_on_text(name, seed, arguments)
-    config = task.data(arguments.problems)
-    device = str(resolve_device("auto"))
-    data = Pooled(config.build(seed=seed), arguments.pool, device)
-    recipe = equal_recipe(name, seed, arguments, data.model_inputs)
-    with alone(arguments.out):
-        run, cost = trained(timed(recipe, data, arguments), data)
-    return {**cost, "data_made_s": data.made_s, **Solving(run.predictor, data, seed).measure()}
-
-
-def work_on_text(name: str, seed: int, arguments: argparse.Namespace) -> Row:
-    """The same of a model that writes its answers out."""
-    from argmind.quickstart.parameters import count_parameters
-    from argmind.text.run import TextRun
-    from reasoning_text import as_large, measured, text_recipe
-
-    task_name, _ = split_name(name)
-    task = TASKS[task_name]
-    problems = task.data(arguments.problems).build(seed=seed)
-    thinker = chosen_recipe(f"{task_name}_{EBT}", seed, arguments)
-    parameters = count_parameters(thinker, problems.model_inputs)
-    recipe = text_recipe(name, task.problem, seed, arguments)
-    data: Any = recipe.data.build(seed=seed)
-    recipe = as_large(recipe, parameters, data.model_inputs)
-    with alone(arguments.out):
-        run, cost = trained(timed(recipe, data, arguments), data)
-    asked = TextRun(run, data.tokenizer)
-    found = measured(asked, problems.problems, arguments.problems, seed)
+    """Train and measure; or measure paces."""
+    task, model = split_name(name)
+    if model in (PACES, PACES_OF_VARIANTS):
+        return {"paces_s": dict(paces(paced_by(name, arguments), arguments))}
+    recipe, data = subject(name, seed, arguments)
+    pace = None if arguments.steps else pace_of(name, arguments)
+    if pace:
+        recipe = with_steps(recipe, max(1, round(arguments.seconds * TASKS[task].share / pace)))
+    run, cost = trained(recipe, data)
+    if pace:
+        cost["training_s"] = cost["steps"] * pace
+    if model != TEXT:
+        return {**cost, "data_made_s": data.made_s, **Solving(run.predictor, data, seed).measure()}
+    problems = TASKS[task].data(arguments.problems).build(seed=seed).problems
+    found = measured(TextRun(run, data.tokenizer), problems, arguments.problems, seed)
     return {**cost, "data_made_s": 0.0, **found}
 
 
-def timed(recipe: Any, data: Any, arguments: argparse.Namespace) -> Any:
-    """The recipe with its steps, or as many as there is time for.
+def subject(name: str, seed: int, arguments: argparse.Namespace) -> tuple[Any, Any]:
+    """Recipe and data of a training."""
+    task, model = split_name(name)
+    problems = TASKS[task].data(arguments.problems).build(seed=seed)
+    if model != TEXT:
+        data = Pooled(problems, arguments.pool, str(resolve_device("auto")))
+        return equal_recipe(name, seed, arguments, data.model_inputs), data
+    thinker = chosen_recipe(f"{task}_{EBT}", seed, arguments)
+    parameters = count_parameters(thinker, problems.model_inputs)
+    recipe = text_recipe(name, TASKS[task].problem, seed, arguments)
+    text: Any = recipe.data.build(seed=seed)
+    return as_large(recipe, parameters, text.model_inputs), text
 
-    It is broken off where others on the GPU have slowed it down beyond measure.
-    """
-    if arguments.steps is not None:
-        return with_steps(recipe, arguments.steps)
-    for_s = arguments.seconds * TASKS[split_name(recipe.name)[0]].share
-    found = lasting(for_s, recipe, data)
-    limit = replace(found.training, stop_after_minutes=_PATIENCE * for_s / 60)
-    return replace(found, training=limit)
+
+def paces(names: list[str], arguments: argparse.Namespace) -> Iterator[tuple[str, float]]:
+    """Seconds that a step of these trainings takes with the GPU to itself."""
+    for name in names:
+        try:
+            recipe, data = subject(name, 0, arguments)
+            with alone(arguments.out):
+                yield name, pace_s(with_steps(recipe, _ENDLESS), data, _PACED_S)
+        except Exception:  # others must not wait for it in vain; its own training will fail too
+            traceback.print_exc()
+
+
+def pace_of(name: str, arguments: argparse.Namespace) -> float:
+    """What was measured for it before."""
+    rows = kept_rows(arguments.out)
+    return next(row["paces_s"][name] for row in rows if name in row.get("paces_s", {}))
 
 
 if __name__ == "__main__":

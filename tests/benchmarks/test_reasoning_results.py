@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from pathlib import Path
@@ -103,6 +104,39 @@ def test_what_is_measured_and_told(arguments: Any) -> None:
     assert named["inverse_id_ebt"].value > 0
     assert "sorting_hard_onepass_T_best_of_8" not in named
     assert "tasks_where_ebt_is_best_on_hard" in named
+
+
+def test_training_for_a_time_takes_the_steps_of_its_pace(
+    arguments: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import reasoning_results
+    from reasoning_results import chosen_jobs, work
+
+    monkeypatch.setattr(reasoning_results, "_PACED_S", 0.05)
+    arguments.steps, arguments.tasks, arguments.models = None, ["sorting"], ["onepass", "loop"]
+    arguments.seconds, arguments.variants = 0.2, True
+    jobs = chosen_jobs(arguments)
+    assert [job.name for job in jobs][:2] == ["sorting_paces", "sorting_paces_of_variants"]
+    assert all(job.after == (jobs[0].key, jobs[1].key) for job in jobs[2:])
+    measured = {"job": "sorting_paces", "seed": 0, **work("sorting_paces", 0, arguments)}
+    assert set(measured["paces_s"]) == {"sorting_onepass", "sorting_loop"}
+    arguments.out.with_suffix(".runs").write_text(json.dumps(measured) + "\n")
+    row, pace_s = work("sorting_onepass", 0, arguments), measured["paces_s"]["sorting_onepass"]
+    assert row["steps"] == max(1, round(0.2 / pace_s))
+    assert row["training_s"] == pytest.approx(row["steps"] * pace_s)
+    assert list(reasoning_results.figures({"sorting_paces": [measured]})) == []
+
+
+def test_a_model_whose_pace_cannot_be_measured_keeps_no_other_from_training(
+    arguments: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import reasoning_results
+
+    monkeypatch.setattr(reasoning_results, "_PACED_S", 0.05)
+    arguments.steps = None
+    found = dict(reasoning_results.paces(["sorting_nothing", "sorting_onepass"], arguments))
+    assert set(found) == {"sorting_onepass"}
+    assert "nothing" in capsys.readouterr().err
 
 
 def test_a_model_that_writes_its_answers(arguments: Any) -> None:

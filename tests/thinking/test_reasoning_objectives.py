@@ -14,6 +14,8 @@ from argmind.nn.bidirectional import BidirectionalConfig
 from argmind.predictors.base import Predictor
 from argmind.thinking.budget import Budget
 from argmind.thinking.thinker import ThinkingConfig
+from argmind.train.compiling import recorded
+from argmind.train.work import Recorded, Work
 
 INPUTS = {"tokens": 6, "places": (6,), "symbols": 4, "given_symbols": 5}
 NUMBERS = {"tokens": 6, "places": (6,), "numbers": 3, "given_numbers": 2}
@@ -229,6 +231,31 @@ def test_a_model_that_is_sure_goes_on_to_the_next_problem() -> None:
         patient.predictor.halt.bias.fill_(50.0)
     patient(batch(seed=0), torch.Generator().manual_seed(0))
     assert not patient.runtime_state()["halted"].any()
+
+
+def test_with_nothing_to_go_on_with_all_problems_start_over() -> None:
+    objective, generator = deep(steps=5, explore=0.0), torch.Generator().manual_seed(0)
+    objective(batch(seed=0), generator)
+    objective.load_runtime_state({})
+    objective(batch(seed=1), generator)
+    assert torch.equal(objective.runtime_state()["given"], batch(seed=1)["given"])
+    assert (objective.runtime_state()["done"] == 1).all()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_recorded_segments_are_carried_as_others_are() -> None:
+    losses: list[list[float]] = []
+    for record in (False, True):
+        objective, generator = deep(steps=3).cuda(), torch.Generator("cuda")
+        work = Work(objective, "fp32", torch.device("cuda", 0))
+        if record:
+            work = recorded(objective, work, batch(), generator, 1, say=pytest.fail)
+            assert isinstance(work, Recorded)
+        losses.append([])
+        for seed in range(6):
+            generator.manual_seed(seed)
+            losses[-1].append(work(batch(seed=seed), generator, 1).value.item())
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
 
 def test_a_later_segment_goes_on_from_the_latents_of_the_one_before() -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from argmind.objectives.base import Loss
 from argmind.objectives.lesson import Opening
 from argmind.objectives.thinking import ThinkingObjective
+from argmind.objectives.under_way import UnderWay, choose
 from argmind.predictors.ebt import EBT
 from argmind.randomness import Randomness, uniform
 from argmind.registry import register
@@ -56,18 +57,18 @@ class Carried(ThinkingObjective):
     def __init__(self, config: Config, predictor: EBT) -> None:
         super().__init__(config, predictor)
         self.most_steps, self.starts_as_offered = config.at_once, False
-        self._carried: dict[str, Tensor] = {}
+        self._carried = UnderWay()
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> Loss:
         """Loss of the next steps of the carried problems."""
         if not self.training:
             return self.trial(batch, generator)
         samples, left = batch, self._drawn(batch, generator)
-        if self._suits(batch):
+        if self._carried.suits(batch):
             samples, left = self._going_on(batch, left)
         loss, candidate = self._taught(samples, None, self.config.at_once, generator)
         left = left - self.config.at_once
-        self._keep({**samples, _CANDIDATE: candidate.detach(), _LEFT: left})
+        self._carried.keep({**samples, _CANDIDATE: candidate.detach(), _LEFT: left})
         return loss
 
     def _opening(
@@ -78,24 +79,18 @@ class Carried(ThinkingObjective):
         if _CANDIDATE not in samples:
             return opening
         under_way = samples[_LEFT] > 0
-        return opening._replace(start=_where(under_way, samples[_CANDIDATE], opening.start))
+        return opening._replace(start=choose(under_way, samples[_CANDIDATE], opening.start))
 
     # ------------------------------------------------------------------ what is carried
-
-    def _suits(self, batch: dict[str, Tensor]) -> bool:
-        """Is anything carried, and of this batch's shapes?"""
-        return bool(self._carried) and all(
-            self._carried[name].shape == rows.shape for name, rows in batch.items()
-        )
 
     def _going_on(
         self, batch: dict[str, Tensor], drawn: Tensor
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Problems under way, and the batch's in place of others; the steps left to them all."""
-        carried = self._carried
+        carried = self._carried.rows
         finite = carried[_CANDIDATE].isfinite().flatten(1).all(1)
         left = carried[_LEFT] * finite
-        samples = {name: _where(left > 0, carried[name], rows) for name, rows in batch.items()}
+        samples = {name: choose(left > 0, carried[name], rows) for name, rows in batch.items()}
         samples |= {_CANDIDATE: carried[_CANDIDATE].nan_to_num(), _LEFT: left}
         return samples, torch.where(left > 0, left, drawn)
 
@@ -104,28 +99,14 @@ class Carried(ThinkingObjective):
         dice = uniform((len(next(iter(batch.values()))),), weight, source)
         return 1 + (dice * self.config.longest).floor().clamp(max=self.config.longest - 1)
 
-    def _keep(self, carried: dict[str, Tensor]) -> None:
-        """In the same memory, if there is some: a recorded step reads and writes it there."""
-        kept = self._carried
-        if kept and all(kept[name].shape == rows.shape for name, rows in carried.items()):
-            for name, rows in carried.items():
-                kept[name].copy_(rows)
-        else:
-            self._carried = {name: rows.clone() for name, rows in carried.items()}
-
     def runtime_state(self) -> dict[str, Tensor]:
         """The problems under way, their candidates and the steps left to them."""
-        return dict(self._carried)
+        return dict(self._carried.rows)
 
     def load_runtime_state(self, state: dict[str, Tensor]) -> None:
         """Go on with saved ones; with none, all start over."""
         if state:
             device = next(self.predictor.parameters()).device
-            self._keep({name: rows.to(device) for name, rows in state.items()})
-        elif self._carried:
-            self._carried[_LEFT].zero_()
-
-
-def _where(chosen: Tensor, these: Tensor, others: Tensor) -> Tensor:
-    """Rows of the one where they are ``chosen``, of the other elsewhere."""
-    return torch.where(chosen.reshape(-1, *(1,) * (these.ndim - 1)), these, others)
+            self._carried.keep({name: rows.to(device) for name, rows in state.items()})
+        elif self._carried.rows:
+            self._carried.rows[_LEFT].zero_()

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from argmind.config import PartConfig
 from argmind.objectives.base import Loss
 from argmind.objectives.supervised import AnswerObjective
+from argmind.objectives.under_way import UnderWay, choose
 from argmind.predictors.recursive import Latents, Recursive
 from argmind.randomness import Randomness, uniform
 from argmind.registry import register
@@ -39,7 +40,7 @@ class DeepSupervision(AnswerObjective[Recursive]):
     def __init__(self, config: Config, predictor: Recursive) -> None:
         super().__init__()
         self.config, self.predictor = config, predictor
-        self._carried: dict[str, Tensor] = {}
+        self._carried = UnderWay()
         self._judge = self.stage(self._segment)
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> Loss:
@@ -81,14 +82,14 @@ class DeepSupervision(AnswerObjective[Recursive]):
 
     def _going_on(self, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], Latents, Tensor]:
         """Carried problems that are not halted, and the batch's in the place of the others."""
-        carried, (fresh, done) = self._carried, self._begun(batch)
-        if not self.training or not carried:
+        carried, (fresh, done) = self._carried.rows, self._begun(batch)
+        if not self.training or not self._carried.suits(batch):
             return batch, fresh, done
         halted = carried["halted"]
-        samples = {name: _choose(halted, rows, carried[name]) for name, rows in batch.items()}
+        samples = {name: choose(halted, rows, carried[name]) for name, rows in batch.items()}
         latents = Latents(
-            _choose(halted, fresh.answer, carried["answer"]),
-            _choose(halted, fresh.thought, carried["thought"]),
+            choose(halted, fresh.answer, carried["answer"]),
+            choose(halted, fresh.thought, carried["thought"]),
         )
         return samples, latents, torch.where(halted, done, carried["done"])
 
@@ -112,27 +113,34 @@ class DeepSupervision(AnswerObjective[Recursive]):
         dice = uniform((2, len(done)), right, generator)
         patience = torch.where(dice[0] < self.config.explore, 2 + dice[1] * (most - 1), 1)
         halted = (done >= most) | ((right > 0) & (done >= patience.long()))
-        self._carried = {
-            **samples,
-            "answer": latents.answer.detach(),
-            "thought": latents.thought.detach(),
-            "done": done,
-            "halted": halted,
-        }
+        self._carried.keep(
+            {
+                **samples,
+                "answer": latents.answer.detach(),
+                "thought": latents.thought.detach(),
+                "done": done,
+                "halted": halted,
+            }
+        )
 
     def training_flops(self, batch: dict[str, Tensor]) -> float:
         """One segment."""
         sequences, length = self.predictor.extent(self.predictor.task(batch)[0])
         return self.predictor.training_flops(sequences, length)
 
+    @property
+    def repeats(self) -> bool:
+        """One segment in every step."""
+        return True
+
     def runtime_state(self) -> dict[str, Tensor]:
         """The carried problems and latents."""
-        return dict(self._carried)
+        return dict(self._carried.rows)
 
     def load_runtime_state(self, state: dict[str, Tensor]) -> None:
-        """Go on with saved ones."""
-        self._carried = {name: x.to(self.predictor.first.device) for name, x in state.items()}
-
-
-def _choose(halted: Tensor, fresh: Tensor, carried: Tensor) -> Tensor:
-    return torch.where(halted.reshape(-1, *(1,) * (fresh.ndim - 1)), fresh, carried)
+        """Go on with saved ones; with none, all start over."""
+        if state:
+            device = self.predictor.first.device
+            self._carried.keep({name: rows.to(device) for name, rows in state.items()})
+        elif self._carried.rows:
+            self._carried.rows["halted"].fill_(True)
