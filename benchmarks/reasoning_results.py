@@ -4,7 +4,7 @@ Trains every model on every kind of problem with several seeds, for the same num
 with ``--steps`` for as many optimiser steps), measures them on held-out problems as in training and
 harder, and writes ``docs/results/reasoning.json``.
 
-    python benchmarks/reasoning_results.py --per-gpu 8 --seconds 8
+    python benchmarks/reasoning_results.py --per-gpu 8 --seconds 5
 
 Seconds are those of a training that has the GPU to itself: paces are measured so, one after the
 other, before trainings begin, which may then share a GPU.
@@ -70,7 +70,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--variants", action="store_true", help="energy models less one thing too")
-    parser.add_argument("--seconds", type=float, default=20.0, help="of training, of a task's one")
+    parser.add_argument(
+        "--seconds", type=float, default=5.0, help="of training, times a task's share"
+    )
     parser.add_argument("--steps", type=int, help="optimiser steps, in place of seconds")
     parser.add_argument("--batch-size", type=int, help="of all tasks (default: each its own)")
     parser.add_argument("--lr", type=float, default=2e-3)

@@ -74,13 +74,13 @@ _UNROLLED = ("objective.kind=thinking", "objective.loss_on=all")
 #: One step solves most of these: more of them are learnt from the start.
 _SHORT = ("objective.longest=4",)
 TASKS = {
-    "sudoku": Task(problem="sudoku", puzzle=True),
-    "sudoku9": Task(problem="sudoku", puzzle=True, settings={"side": 9}, share=2.0),
+    "sudoku": Task(problem="sudoku", puzzle=True, share=3.0),
+    "sudoku9": Task(problem="sudoku", puzzle=True, settings={"side": 9}, share=3.0),
     "inverse": Task(problem="inverse", numbers=True, ebt=_QUADRATIC),
     "completion": Task(problem="completion", numbers=True, ebt=_QUADRATIC),
     "sum": Task(problem="vector_sum", numbers=True),
-    "path": Task(problem="shortest_path", batch_size=64),
-    "connectivity": Task(problem="connectivity", batch_size=64),
+    "path": Task(problem="shortest_path", batch_size=64, share=2.0),
+    "connectivity": Task(problem="connectivity", batch_size=64, share=2.0),
     "sorting": Task(problem="sorting", ebt=_SHORT),
     "addition": Task(problem="addition", as_text=True, ebt=_SHORT),
     "multiplication": Task(problem="multiplication", as_text=True, ebt=_SHORT),
