@@ -73,12 +73,14 @@ _BILINEAR = ("predictor.body.head.kind=bilinear",)
 _UNROLLED = ("objective.kind=thinking", "objective.loss_on=all")
 #: One step solves most of these: more of them are learnt from the start.
 _SHORT = ("objective.longest=4",)
+#: Sums larger than any in training take more steps than those.
+_LONG = ("objective.longest=16",)
 TASKS = {
     "sudoku": Task(problem="sudoku", puzzle=True, share=3.0),
     "sudoku9": Task(problem="sudoku", puzzle=True, settings={"side": 9}, share=3.0),
     "inverse": Task(problem="inverse", numbers=True, ebt=_QUADRATIC),
-    "completion": Task(problem="completion", numbers=True, ebt=_QUADRATIC),
-    "sum": Task(problem="vector_sum", numbers=True),
+    "completion": Task(problem="completion", numbers=True),
+    "sum": Task(problem="vector_sum", numbers=True, ebt=_LONG),
     "path": Task(problem="shortest_path", batch_size=64, share=2.0),
     "connectivity": Task(problem="connectivity", batch_size=64, share=2.0),
     "sorting": Task(problem="sorting", ebt=_SHORT),
@@ -100,7 +102,7 @@ VARIANTS = {
         "two_at_once": ("objective.at_once=2",),
     },
     "inverse": {"bilinear": _BILINEAR},
-    "completion": {"bilinear": _BILINEAR},
+    "completion": {"quadratic": _QUADRATIC},
     "sum": {"quadratic": _QUADRATIC},
 }
 
