@@ -116,23 +116,15 @@ def decode(batch: int, arguments: argparse.Namespace) -> Row:
     return found
 
 
-def gradients(arguments: argparse.Namespace) -> Row:
-    """Gradients of the whole small model, by engine and precision, against float64 eager."""
+def gradients(precision: str, compiled: bool, form: str, arguments: argparse.Namespace) -> Row:
+    """Gradients of the whole small model by one engine, against float64 eager."""
     from argmind.bench.gradients import Engine, agreements
 
     setting = _setting(arguments, "small", 128, 2)
-    forms = {"": ("reference",), "_fused": ("fused",)}
-    engines = {
-        f"{precision}_{'compiled' if compiled else 'eager'}{name}": Engine(
-            precision=precision, compiled=compiled, settings=(f"{ATTENTION}={form}",)
-        )
-        for precision in ("fp32", "bf16")
-        for compiled in (False, True)
-        for name, (form,) in forms.items()
-        if not (compiled and arguments.compile == "off")
-    }
-    found = agreements(setting, setting.recipe(DEFAULT, arguments.set), engines)
-    return {"agreements": {name: one.plain() for name, one in found.items()}}
+    settings = (f"{ATTENTION}={form}",)
+    engine = Engine(precision=precision, compiled=compiled, settings=settings)
+    found = agreements(setting, setting.recipe(DEFAULT, arguments.set), {"": engine})
+    return {"agreement": found[""].plain()}
 
 
 def cpu_quickstart(arguments: argparse.Namespace) -> Row:
@@ -219,7 +211,14 @@ CASES: dict[str, Callable[[argparse.Namespace], Row]] = {
         f"length_{length}": partial(train, "small", length, 1, SYSTEM_1, COMPACT, None)
         for length in LENGTHS
     },
-    "gradients": gradients,
+    **{
+        f"gradients_{precision}_{'compiled' if compiled else 'eager'}{suffix}": partial(
+            gradients, precision, compiled, form
+        )
+        for precision in ("fp32", "bf16")
+        for compiled in (False, True)
+        for suffix, form in {"": "reference", "_fused": "fused"}.items()
+    },
     "cpu_quickstart": cpu_quickstart,
 }
 

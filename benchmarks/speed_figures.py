@@ -15,10 +15,10 @@ def figures(rows: Mapping[str, list[Row]]) -> Iterator[Named]:
     for case, (row,) in rows.items():
         if case.startswith("decode_"):
             yield from _decoded(case, row)
-        elif case == "gradients":
-            for engine, found in row["agreements"].items():
-                for name in ("worst_error", "median_error", "worst_cosine", "median_cosine"):
-                    yield _named(f"gradient_{engine}_{name}", found[name], "1")
+        elif case.startswith("gradients_"):
+            engine = case.removeprefix("gradients_")
+            for name in ("worst_error", "median_error", "worst_cosine", "median_cosine"):
+                yield _named(f"gradient_{engine}_{name}", row["agreement"][name], "1")
         elif case == "cpu_quickstart":
             yield _named("cpu_quickstart_ratio", row["ratios"][case], "1")
         else:

@@ -23,6 +23,7 @@ _FIGURE = re.compile(r"<!--(\w+) (\w+) (%|\d)-->.*?<!---->", re.DOTALL)
 _TABLE = re.compile(r"<!--table (\w+)-->.*?<!--/table-->", re.DOTALL)
 MODELS = {
     "ebt": "EBT",
+    "ebt_4T_best_of_8": "EBT, best of 8",
     "loop": "loop",
     "recursive": "recursive",
     "onepass": "one pass",
@@ -65,9 +66,11 @@ VARIANTS = {
         "ebt_noisy_starts": "half of the starts noisy",
     },
     "inverse": {"ebt": "quadratic head", "ebt_bilinear": "bilinear head"},
-    "completion": {"ebt": "quadratic head", "ebt_bilinear": "bilinear head"},
+    "completion": {"ebt": "bilinear head", "ebt_quadratic": "quadratic head"},
     "sum": {"ebt": "bilinear head", "ebt_quadratic": "quadratic head"},
 }
+#: Where they are compared: smaller models than in ``reasoning.json``.
+CHANGED = "reasoning-variants"
 
 
 class Filled:
@@ -180,11 +183,11 @@ def variants(filled: Filled) -> str:
         [
             TASKS[task],
             words,
-            *(_cell(filled, f"{task}_hard_{model}_{name}", task) for name in names),
+            *(_cell(filled, f"{task}_hard_{model}_{name}", task, CHANGED) for name in names),
         ]
         for task, models in VARIANTS.items()
         for model, words in models.items()
-        if filled.has("reasoning", f"{task}_hard_{model}_T")
+        if filled.has(CHANGED, f"{task}_hard_{model}_T")
     ]
     return _rows(["", "", *BUDGETS, "T, best of 8"], rows) if rows else ABSENT
 
@@ -204,12 +207,9 @@ def ablations(filled: Filled) -> str:
     return _rows(["trained", "thinking longer", "and the best of several"], rows)
 
 
-def _quality(filled: Filled, name: str, task: str) -> str:
-    return filled.said("reasoning", name, "4" if task in ("inverse", "completion", "sum") else "%")
-
-
-def _cell(filled: Filled, name: str, task: str) -> str:
-    return _quality(filled, name, task) if filled.has("reasoning", name) else ""
+def _cell(filled: Filled, name: str, task: str, file: str = "reasoning") -> str:
+    form = "4" if task in ("inverse", "completion", "sum") else "%"
+    return filled.said(file, name, form) if filled.has(file, name) else ""
 
 
 def _maybe(filled: Filled, name: str, form: str) -> str:
