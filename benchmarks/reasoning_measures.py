@@ -29,7 +29,7 @@ LONGEST = "8T"
 #: No budget is larger, but for the trained one: rivals whose trained budget is large stop earlier.
 _MOST_STEPS = 100
 #: Calibration of a stop: so much of the problems solved may be lost.
-_LOST = 0.005
+_LOST = 0.002
 #: Problems (or their candidates) at a time; a GPU likes more.
 _BATCH, _GPU_BATCH = 250, 1000
 

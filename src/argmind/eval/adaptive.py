@@ -18,7 +18,7 @@ from argmind.predictors.base import Predictor
 
 Array = NDArray[Any]
 #: Tolerances, as shares of the typical change of energy in the first step.
-SHARES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
+SHARES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,7 @@ CANDIDATES = 8
 #: Steps of every budget, in trained ones.
 FACTORS = (0.5, 1, 2, 4, 8)
 #: A plateau is where a step changes the energy by less than this share of the first change.
-_PLATEAU = 0.003
+_PLATEAU = 0.0003
 #: Puzzles answered together, and the least that are measured at all.
 _BATCH = 50
 #: Share of the time that goes to these budgets; the rest is for pictures and intervals.
