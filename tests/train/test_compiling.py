@@ -64,7 +64,6 @@ class _Backward(torch.autograd.Function):
         return along * (grad - (p * grad).sum(-1, keepdim=True)) - grad * share, p * (along - share)
 
 
-@register("attention", "dropped_by_compilers")
 class Dropped(ReferenceAttention):
     """Right uncompiled; compiled inside a gradient it loses its second derivative silently."""
 
@@ -84,7 +83,8 @@ class Dropped(ReferenceAttention):
 
 @pytest.fixture(autouse=True, scope="module")
 def _forgotten() -> Any:
-    """The attention above is no part of any other test."""
+    """The attention above is registered for these tests, and no part of any other."""
+    register("attention", "dropped_by_compilers")(Dropped)
     yield
     from argmind import registry
 
