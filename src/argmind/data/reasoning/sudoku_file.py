@@ -55,8 +55,9 @@ class SudokuFile(SudokuProblems):
         keys, apart = [key], held_out(as_symbols(whole.given, Board(config.side)))
         if apart.all() or not apart.any():
             raise UserError(
-                f"{config.source} has too few puzzles to train on some and hold out an eighth: "
-                f"{len(apart)}."
+                f"{config.source} has too few puzzles to train on some and hold out others: of its "
+                f"{len(apart)}, {apart.sum()} fall into the eighth that is held out, by what they "
+                "give. Add more of them, and others than argmind's own training puzzles."
             )
         pools = {"train": _rows(whole, ~apart), "easy": _rows(whole, apart)}
         if config.hard_source is not None:
