@@ -69,6 +69,8 @@ class Task:
 #: Settles where the model agrees with the candidate, and foretells the squared error.
 _QUADRATIC = ("predictor.body.head.kind=quadratic",)
 _BILINEAR = ("predictor.body.head.kind=bilinear",)
+#: Every thought from the same start, on all tasks alike; noisy ones are a variant.
+_SAME_START = "objective.noisy_starts=0.0"
 #: All steps of a thought in every batch, as they were learnt first.
 _UNROLLED = ("objective.kind=thinking", "objective.loss_on=all")
 #: One step solves most of these: more of them are learnt from the start.
@@ -152,7 +154,7 @@ def chosen_recipe(name: str, seed: int, arguments: Any) -> Recipe:
 def _of_model(name: str, model: str, task: Task) -> tuple[str, ...]:
     kind, _, variant = model.partition("_")
     if kind == EBT:
-        return (*task.ebt, *(VARIANTS[name][variant] if variant else ()))
+        return (_SAME_START, *task.ebt, *(VARIANTS[name][variant] if variant else ()))
     if model in _IN_SHORT_RUNS:
         return _IN_SHORT_RUNS[model]
     if task.numbers and model in ("diffusion", "ired"):

@@ -55,7 +55,7 @@ ABLATIONS = {
 
 VARIANTS = {
     "sudoku": {
-        "ebt": "as it is: thoughts of up to eight steps carried from batch to batch",
+        "ebt": "thoughts of up to eight steps carried from batch to batch",
         "ebt_longest_4": "of up to four",
         "ebt_longest_16": "of up to sixteen",
         "ebt_two_at_once": "two steps learnt at a time",
@@ -178,7 +178,7 @@ def judges(filled: Filled) -> str:
 
 def variants(filled: Filled) -> str:
     """Energy models with one thing changed, on harder problems."""
-    names = [*BUDGETS, "T_best_of_8"]
+    names = [*BUDGETS, "4T_best_of_8"]
     rows = [
         [
             TASKS[task],
@@ -189,7 +189,7 @@ def variants(filled: Filled) -> str:
         for model, words in models.items()
         if filled.has(CHANGED, f"{task}_hard_{model}_T")
     ]
-    return _rows(["", "", *BUDGETS, "T, best of 8"], rows) if rows else ABSENT
+    return _rows(["", "", *BUDGETS, "4T, best of 8"], rows) if rows else ABSENT
 
 
 def ablations(filled: Filled) -> str:

@@ -59,14 +59,15 @@ def reasoning_sudoku_ebt() -> Recipe:
     """Sudoku by descent on simplices: mirror steps from zero, one learnt at a time.
 
     A problem's candidate is carried from batch to batch, which learns several times faster than
-    unrolling all steps (docs/log.md), and stays right however long it thinks.
+    unrolling all steps, and stays right however long it thinks; half of the thoughts begin off
+    their start, which long ones profit from (docs/thinking.md).
     """
     head = part_config("head", "bilinear")
     body = part_config("body", "bidirectional", transformer=_trunk(), head=head)
     return _recipe(
         "reasoning_sudoku_ebt",
         part_config("predictor", "ebt", space=part_config("space", "grid"), body=body),
-        part_config("objective", "carried"),
+        part_config("objective", "carried", noisy_starts=0.5),
     )
 
 
