@@ -19,7 +19,7 @@ from argmind.eval.results import Figure, read_results, write_atomically
 
 PAGE, RESULTS = Path("docs/thinking.md"), Path("docs/results")
 ABSENT = "not measured"
-_FIGURE = re.compile(r"<!--(\w+) (\w+) (%|\d)-->.*?<!---->", re.DOTALL)
+_FIGURE = re.compile(r"<!--([\w-]+) (\w+) (%|\d)-->.*?<!---->", re.DOTALL)
 _TABLE = re.compile(r"<!--table (\w+)-->.*?<!--/table-->", re.DOTALL)
 MODELS = {
     "ebt": "EBT",
