@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from argmind.errors import UserError
 from argmind.eval.results import read_results
 from argmind.quickstart.parameters import count_parameters
 from argmind.text.run import TextRun
@@ -91,12 +92,14 @@ def chosen_jobs(arguments: argparse.Namespace) -> list[Job]:
     """
     tasks = sorted(arguments.tasks, key=lambda name: -TASKS[name].share)
     paced = [PACES, *([PACES_OF_VARIANTS] if arguments.variants else [])]
-    paces = [Job(f"{task}_{kind}") for kind in paced for task in tasks if arguments.steps is None]
-    first = tuple(job.key for job in paces)
+    named = [f"{task}_{kind}" for kind in paced for task in tasks]
+    before = [Job(name) for name in named if paced_by(name, arguments)]
+    before = before if arguments.steps is None else []
+    first = tuple(job.key for job in before)
     rounds = [
         [name for task in tasks for name in paced_by(f"{task}_{kind}", arguments)] for kind in paced
     ]
-    return paces + [
+    return before + [
         Job(name, seed, first)
         for names in rounds
         for seed in range(arguments.seeds)
@@ -184,9 +187,18 @@ def paces(names: list[str], arguments: argparse.Namespace) -> Iterator[tuple[str
 
 
 def pace_of(name: str, arguments: argparse.Namespace) -> float:
-    """What was measured for it before."""
-    rows = kept_rows(arguments.out)
-    return next(row["paces_s"][name] for row in rows if name in row.get("paces_s", {}))
+    """What was measured for it before.
+
+    Raises:
+        UserError: it could not be measured.
+    """
+    for row in kept_rows(arguments.out):
+        if name in row.get("paces_s", {}):
+            return row["paces_s"][name]
+    raise UserError(
+        f"no pace of {name} was measured: its trial failed, or models were added since. Remove "
+        f"the rows of paces from {arguments.out.with_suffix('.runs')}, and see what it says."
+    )
 
 
 if __name__ == "__main__":

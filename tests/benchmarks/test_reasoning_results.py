@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import torch
 
+from argmind.errors import UserError
+
 SIZES = (
     "--seeds 1 --steps 2 --batch-size 4 --pool 64 --problems 12 --layers 1 --heads 2 --dim 16 "
     "--tasks sorting inverse"
@@ -116,8 +118,8 @@ def test_training_for_a_time_takes_the_steps_of_its_pace(
     arguments.steps, arguments.tasks, arguments.models = None, ["sorting"], ["onepass", "loop"]
     arguments.seconds, arguments.variants = 0.2, True
     jobs = chosen_jobs(arguments)
-    assert [job.name for job in jobs][:2] == ["sorting_paces", "sorting_paces_of_variants"]
-    assert all(job.after == (jobs[0].key, jobs[1].key) for job in jobs[2:])
+    assert jobs[0].name == "sorting_paces"  # it has no variants
+    assert all(job.after == (jobs[0].key,) for job in jobs[1:])
     measured = {"job": "sorting_paces", "seed": 0, **work("sorting_paces", 0, arguments)}
     assert set(measured["paces_s"]) == {"sorting_onepass", "sorting_loop"}
     arguments.out.with_suffix(".runs").write_text(json.dumps(measured) + "\n")
@@ -125,6 +127,8 @@ def test_training_for_a_time_takes_the_steps_of_its_pace(
     assert row["steps"] == max(1, round(0.2 / pace_s))
     assert row["training_s"] == pytest.approx(row["steps"] * pace_s)
     assert list(reasoning_results.figures({"sorting_paces": [measured]})) == []
+    with pytest.raises(UserError, match=r"no pace of sorting_ebt.*Remove the rows"):
+        work("sorting_ebt", 0, arguments)
 
 
 def test_a_model_whose_pace_cannot_be_measured_keeps_no_other_from_training(

@@ -11,11 +11,10 @@ from torch import Tensor
 
 from argmind.config import part_config
 from argmind.nn.bidirectional import BidirectionalConfig
+from argmind.objectives.under_way import UnderWay
 from argmind.predictors.base import Predictor
 from argmind.thinking.budget import Budget
 from argmind.thinking.thinker import ThinkingConfig
-from argmind.train.compiling import recorded
-from argmind.train.work import Recorded, Work
 
 INPUTS = {"tokens": 6, "places": (6,), "symbols": 4, "given_symbols": 5}
 NUMBERS = {"tokens": 6, "places": (6,), "numbers": 3, "given_numbers": 2}
@@ -242,20 +241,18 @@ def test_with_nothing_to_go_on_with_all_problems_start_over() -> None:
     assert (objective.runtime_state()["done"] == 1).all()
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
-def test_recorded_segments_are_carried_as_others_are() -> None:
-    losses: list[list[float]] = []
-    for record in (False, True):
-        objective, generator = deep(steps=3).cuda(), torch.Generator("cuda")
-        work = Work(objective, "fp32", torch.device("cuda", 0))
-        if record:
-            work = recorded(objective, work, batch(), generator, 1, say=pytest.fail)
-            assert isinstance(work, Recorded)
-        losses.append([])
-        for seed in range(6):
-            generator.manual_seed(seed)
-            losses[-1].append(work(batch(seed=seed), generator, 1).value.item())
-    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+def test_what_is_under_way_stays_where_it_is_in_memory() -> None:
+    under_way = UnderWay()
+    under_way.keep({"x": torch.zeros(4)})
+    place = under_way.rows["x"].data_ptr()
+    under_way.keep({"x": torch.ones(4)})
+    assert under_way.rows["x"].data_ptr() == place
+    under_way.keep({"x": torch.zeros(3)})
+    assert not under_way.suits({"x": torch.zeros(4)})
+    kept = under_way.rows["x"]
+    under_way.keep({"x": 2 * torch.ones(4)})
+    assert under_way.rows["x"].data_ptr() == place
+    assert kept.tolist() == [0, 0, 0]
 
 
 def test_a_later_segment_goes_on_from_the_latents_of_the_one_before() -> None:

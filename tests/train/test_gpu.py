@@ -1,10 +1,14 @@
 """The same promises on a GPU, in bf16."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
+from argmind.config import part_config
+from argmind.nn.bidirectional import BidirectionalConfig
+from argmind.thinking.thinker import ThinkingConfig
 from argmind.train.checkpoint import CheckpointStore
 from argmind.train.compiling import recorded
 from argmind.train.distributed import World
@@ -91,19 +95,49 @@ def test_a_thinking_step_survives_the_whole_compiler(kind):
     assert compiled_gradients(it, work.here(batch()), work).passed
 
 
-def test_recorded_steps_carry_thoughts_as_others_do():
+def thoughts(seed):
+    draw = torch.Generator().manual_seed(seed)
+    return {"tokens": torch.randint(0, 5, (4, 6), generator=draw)}
+
+
+def recursive():
+    """Deep supervision of a recursive reasoner on six cells."""
+    trunk = BidirectionalConfig(num_layers=1, num_heads=2, hidden_dim=16)
+    predictor = part_config("predictor", "recursive", transformer=trunk, thoughts=1, cycles=2)
+    torch.manual_seed(0)
+    inputs = {"tokens": 6, "places": (6,), "symbols": 4, "given_symbols": 5}
+    built = predictor.build(ThinkingConfig(steps=3), **inputs)
+    return part_config("objective", "deep_supervision").build(built).train()
+
+
+def cells(seed):
+    draw = torch.Generator().manual_seed(seed)
+    target = torch.randint(0, 4, (8, 6), generator=draw)
+    known = torch.rand(8, 6, generator=draw) < 0.5
+    return {
+        "given": target.masked_fill(~known, 4),
+        "target": target,
+        "known": known,
+        "places": torch.arange(6).expand(8, 6)[..., None],
+        "difficulty": torch.zeros(8),
+    }
+
+
+@pytest.mark.parametrize(
+    ("make", "samples"), [(partial(objective, "carried", longest=3), thoughts), (recursive, cells)]
+)
+def test_recorded_steps_carry_problems_on_as_others_do(make, samples):
     losses = []
     for record in (False, True):
-        it, generator = objective("carried", longest=3).cuda(), torch.Generator("cuda")
+        it, generator = make().cuda(), torch.Generator("cuda")
         work = Work(it, "fp32", torch.device("cuda", 0))
         if record:
-            work = recorded(it, work, batch(), generator, 1, say=pytest.fail)
+            work = recorded(it, work, samples(0), generator, 1, say=pytest.fail)
             assert isinstance(work, Recorded)
         losses.append([])
         for seed in range(6):
-            tokens = torch.randint(0, 5, (4, 6), generator=torch.Generator().manual_seed(seed))
             generator.manual_seed(seed)
-            losses[-1].append(work({"tokens": tokens}, generator, 1).value.item())
+            losses[-1].append(work(samples(seed), generator, 1).value.item())
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
 

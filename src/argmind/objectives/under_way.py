@@ -11,11 +11,13 @@ Rows = dict[str, Tensor]
 class UnderWay:
     """Named rows of the problems that the last batch left unfinished, one row a problem.
 
-    They are overwritten in place: a step that was recorded finds them where it left them.
+    Rows of the same shapes are always kept in the same memory, which is never given back: a step
+    that was recorded finds them where it left them, whatever other batches came in between.
     """
 
     def __init__(self) -> None:
         self.rows: Rows = {}
+        self._memory: dict[tuple[tuple[str, torch.Size], ...], Rows] = {}
 
     def suits(self, batch: Rows) -> bool:
         """Is there something, and of this batch's shapes?"""
@@ -25,12 +27,14 @@ class UnderWay:
 
     def keep(self, rows: Rows) -> None:
         """These from now on."""
-        kept = self.rows
-        if kept and all(kept[name].shape == new.shape for name, new in rows.items()):
+        shapes = tuple((name, new.shape) for name, new in rows.items())
+        if shapes in self._memory:
+            self.rows = self._memory[shapes]
             for name, new in rows.items():
-                kept[name].copy_(new)
+                self.rows[name].copy_(new)
         else:
             self.rows = {name: new.detach().clone() for name, new in rows.items()}
+            self._memory[shapes] = self.rows
 
 
 def choose(chosen: Tensor, these: Tensor, others: Tensor) -> Tensor:
