@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -10,8 +11,10 @@ from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 from torch.nn import functional as F
 
+from argmind.nn.differentiated import at_most_once, once
 from argmind.nn.position import rotate, rotation
 from argmind.nn.written_out import gated, normed
+from argmind.thinking.gradient import energy_gradient
 
 Operation = Callable[..., Tensor]
 
@@ -40,6 +43,9 @@ CASES: dict[str, tuple[Operation, Operation]] = {
     ),
     "turned": (turned, plainly_turned),
 }
+#: Nodes of the written-out forms in a graph of autograd.
+OWN = {"_GatedBackward", "_NormedBackward"}
+NEAR = {torch.float64: {}, torch.bfloat16: {"rtol": 0.02, "atol": 0.01}}
 every = pytest.mark.parametrize("name", CASES)
 
 
@@ -91,3 +97,52 @@ def test_low_precision_keeps_its_type(name: str) -> None:
     low = written(*drawn(torch.bfloat16))
     assert low.dtype == torch.bfloat16
     torch.testing.assert_close(low.double(), plain(*drawn()), rtol=0.05, atol=0.05)
+
+
+@pytest.mark.parametrize("name", ["gated", "normed", "centred"])
+@pytest.mark.parametrize("dtype", NEAR)
+def test_what_is_differentiated_once_takes_another_form_of_the_same(
+    name: str, dtype: torch.dtype
+) -> None:
+    written, _ = CASES[name]
+    found, nodes = [], []
+    for scope in (nullcontext(), once()):
+        given = drawn(dtype)
+        with scope:
+            out = written(*given)
+        found.append((out, *torch.autograd.grad(out.sin().sum(), given)))
+        nodes.append(node_names(out))
+    assert nodes[0] & OWN
+    assert not nodes[1] & OWN
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, **NEAR[dtype])
+
+
+def test_thinking_alone_uses_those_forms_and_learning_does_not() -> None:
+    x = drawn()[0].detach()
+    seen: list[set[str]] = []
+
+    def energies(point: Tensor) -> Tensor:
+        energy = normed(point, 0.1).square().sum(-1)
+        seen.append(node_names(energy))
+        return energy
+
+    alone, _ = energy_gradient(energies, x, graph=False)
+    learnt, _ = energy_gradient(energies, x.clone().requires_grad_(), graph=True)
+    assert not seen[0] & OWN
+    assert seen[1] & OWN
+    torch.testing.assert_close(alone, learnt)
+    assert not at_most_once()
+    with torch.no_grad():
+        assert at_most_once()
+
+
+def node_names(of: Tensor) -> set[str]:
+    """Names of all operations in its graph."""
+    pending, found = [of.grad_fn], set()
+    while pending:
+        node = pending.pop()
+        if node is not None:
+            found.add(type(node).__name__)
+            pending += [parent for parent, _ in node.next_functions]
+    return found

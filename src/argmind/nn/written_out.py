@@ -1,6 +1,7 @@
 """Two operations with both derivatives written out, which autograd takes many more passes for.
 
-Compilers are given the plain form: they fuse its derivatives themselves.
+Compilers are given the plain form: they fuse its derivatives themselves. What is differentiated at
+most once is PyTorch's own.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from argmind.kernels.norms import rows
+from argmind.nn.differentiated import at_most_once
 
 
 def gated(a: Tensor, b: Tensor) -> Tensor:
     """``silu(a) · b``."""
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or at_most_once():
         return F.silu(a) * b
     return _Gated.apply(a, b)
 
@@ -66,6 +68,9 @@ def normed(x: Tensor, eps: float, centred: bool = False) -> Tensor:
     ``c``: ``x``, less its mean where it is ``centred``.
     """
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    if at_most_once():
+        form = F.layer_norm if centred else F.rms_norm
+        return form(wide, wide.shape[-1:], eps=eps).to(x.dtype)
     if not torch.compiler.is_compiling():
         return _Normed.apply(wide, eps, centred).to(x.dtype)
     c = wide - wide.mean(-1, keepdim=True) if centred else wide

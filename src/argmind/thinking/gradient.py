@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from argmind.nn.differentiated import once
+
 
 def energy_gradient(
     energies: Callable[[Tensor], Tensor], point: Tensor, graph: bool
@@ -23,12 +25,20 @@ def energy_gradient(
     if graph and not point.requires_grad:
         with _casts_not_kept():
             return _by_transform(energies, point, graph)
+    if not graph:
+        return _once(energies, point)
     with torch.enable_grad():
-        if not graph:
-            point = point.detach().requires_grad_()
         energy = energies(point)
-        (gradient,) = torch.autograd.grad(energy.sum(), point, create_graph=graph)
-    return (gradient, energy) if graph else (gradient, energy.detach())
+        (gradient,) = torch.autograd.grad(energy.sum(), point, create_graph=True)
+    return gradient, energy
+
+
+def _once(energies: Callable[[Tensor], Tensor], point: Tensor) -> tuple[Tensor, Tensor]:
+    point = point.detach().requires_grad_()
+    with torch.enable_grad(), once():
+        energy = energies(point)
+        (gradient,) = torch.autograd.grad(energy.sum(), point)
+    return gradient, energy.detach()
 
 
 def _by_transform(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import Tensor
+from torch.nn import functional as F
 
 from argmind.config import PartConfig
 from argmind.kernels.attention.choice import serving
@@ -12,12 +13,14 @@ from argmind.kernels.attention.problem import Limits
 from argmind.nn.attention.base import CandidateAttention
 from argmind.nn.attention.fused import FusedAttention
 from argmind.nn.attention.reference import ReferenceAttention
+from argmind.nn.differentiated import at_most_once
 from argmind.registry import register
 
 
 @register("attention", "auto")
 class AutoAttention(CandidateAttention):
-    """``fused`` where its kernels serve or scores would not fit, else ``reference``.
+    """``fused`` where its kernels serve or scores would not fit, else ``reference``; PyTorch's own
+    over full rows that are differentiated no more than once.
 
     ``argmind doctor`` says which serves here and why.
     """
@@ -45,4 +48,6 @@ class AutoAttention(CandidateAttention):
 
     def full(self, q: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """See :meth:`CandidateAttention.full`."""
+        if at_most_once():
+            return F.scaled_dot_product_attention(q, keys, values)
         return self._best(q, keys).full(q, keys, values)

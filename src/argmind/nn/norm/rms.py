@@ -16,7 +16,8 @@ from argmind.registry import Part, register
 class RMSNorm(nn.Module, Part):
     """``x / sqrt(mean(x²) + eps) · weight`` over the last axis, computed in at least fp32.
 
-    Not PyTorch's fused form: that has no second derivative on every device.
+    PyTorch's fused form serves where nothing is differentiated twice: its second derivative is not
+    to be had on every device.
     Source: Zhang & Sennrich 2019.
     """
 
