@@ -40,7 +40,7 @@ def _metaworld(task: str, perturb_at: int) -> Task:
 #: just before a plan. It cannot move the door.
 METAWORLD = {"push": 15, "pick-place": 15, "door-open": 15, "peg-insert-side": 15, "assembly": 7}
 TASKS: Mapping[str, Task] = {
-    "pusht": Task("pusht", "policy_pusht", 200, 100),
+    "pusht": Task("pusht", "policy_pusht", 500, 100, settings={"state": "keypoints"}),
     **{f"metaworld-{task}": _metaworld(task, at) for task, at in METAWORLD.items()},
     "pointmaze": Task("pointmaze", "policy_pointmaze", 100, 80),
     "point": Task("point", "policy_point", 100, 16),
