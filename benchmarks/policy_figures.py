@@ -111,22 +111,29 @@ def _along_training(name: str, runs: Sequence[Row]) -> Iterator[Named]:
 
 
 def _equal_success(task: str, rows: Mapping[str, list[Row]]) -> Iterator[Named]:
-    """Seconds of training after which both reach what the weaker of them reaches at its end."""
-    curves = {model: _mean_curve(rows.get(f"{task}_{model}", [])) for model in (EBT, DIFFUSION)}
+    """Seconds of training after which both reach what the weaker of them reaches at its end.
+
+    Of Push-T it is coverage: successes are too few to tell. Where one never succeeds there is
+    nothing to reach.
+    """
+    column, word = ("score", "coverage") if task == "pusht" else ("success", "success")
+    curves = {m: _mean_curve(rows.get(f"{task}_{m}", []), column) for m in (EBT, DIFFUSION)}
     if not all(len(curve) for curve in curves.values()):
         return
     level = min(curve[-1, 1] for curve in curves.values())
-    yield f"{prefix(task)}_equal_success", float(level), _SHARE
+    if level <= 0:
+        return
+    yield f"{prefix(task)}_equal_{word}", float(level), _SHARE
     for model, curve in curves.items():
-        yield f"{prefix(task)}_seconds_to_equal_success_{SHORT[model]}", reached(curve, level), "s"
+        yield f"{prefix(task)}_seconds_to_equal_{word}_{SHORT[model]}", reached(curve, level), "s"
 
 
-def _mean_curve(runs: Sequence[Row]) -> Any:
-    """Means over seeds of (seconds, success) by checkpoint, the untrained model before them."""
+def _mean_curve(runs: Sequence[Row], column: str) -> Any:
+    """Means over seeds of (seconds, column) by checkpoint, the untrained model before them."""
     curves = [row.get("by_training", []) for row in runs]
     if not curves or not all(curves) or len({len(curve) for curve in curves}) > 1:
         return np.empty((0, 2))
-    table = [[(one["training_s"], one["success"]) for one in curve] for curve in curves]
+    table = [[(one["training_s"], one[column]) for one in curve] for curve in curves]
     return np.concatenate([np.zeros((1, 2)), np.mean(table, 0)])
 
 

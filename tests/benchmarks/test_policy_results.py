@@ -134,6 +134,22 @@ def test_time_to_equal_success_is_read_off_the_curves() -> None:
     assert [one.value for one in found["point_ebt_success_by_training"]] == [0.4, 0.8]
 
 
+def test_where_one_never_succeeds_there_is_nothing_to_reach_and_push_t_has_its_coverage() -> None:
+    def curve(success: float) -> list[dict[str, float]]:
+        return [{"training_s": 8.0, "success": success, "score": 0.5, "step": 1}]
+
+    def rows_of(task: str) -> dict[str, list[dict[str, Any]]]:
+        return {
+            f"{task}_ebt": [row(0, {}, by_training=curve(0.4))],
+            f"{task}_diffusion": [row(0, {}, by_training=curve(0.0))],
+        }
+
+    assert not [name for name in named(rows_of("point")) if "equal_success" in name]
+    found = named(rows_of("pusht"))
+    assert found["pusht_equal_coverage"] == 0.5
+    assert found["pusht_seconds_to_equal_coverage_ebt"] == pytest.approx(8)
+
+
 def test_a_level_that_is_never_reached_has_no_time() -> None:
     from policy_figures import left_share, reached
 

@@ -36,16 +36,19 @@ def plainly_turned(x: Tensor, _: Tensor) -> Tensor:
 
 CASES: dict[str, tuple[Operation, Operation]] = {
     "gated": (gated, lambda a, b: F.silu(a) * b),
-    "normed": (lambda x, w: normed(x, 0.1) * w, lambda x, w: plainly_normed(x) * w),
+    "normed": (
+        lambda x, w: normed(x, 0.1, weight=w[0]),
+        lambda x, w: plainly_normed(x) * w[0],
+    ),
     "centred": (
-        lambda x, w: normed(x, 0.1, centred=True) * w,
-        lambda x, w: plainly_normed(x - x.mean(-1, keepdim=True)) * w,
+        lambda x, w: normed(x, 0.1, True, w[0], w[1]),
+        lambda x, w: plainly_normed(x - x.mean(-1, keepdim=True)) * w[0] + w[1],
     ),
     "turned": (turned, plainly_turned),
 }
 #: Nodes of the written-out forms in a graph of autograd.
 OWN = {"_GatedBackward", "_NormedBackward"}
-NEAR = {torch.float64: {}, torch.bfloat16: {"rtol": 0.02, "atol": 0.01}}
+NEAR = {torch.float64: {}, torch.bfloat16: {"rtol": 0.05, "atol": 0.05}}
 every = pytest.mark.parametrize("name", CASES)
 
 

@@ -62,19 +62,41 @@ class _GatedBackward(torch.autograd.Function):
         return along * slope + b_d * value, grad * (along * bend + b_d * slope), grad * a_d * slope
 
 
-def normed(x: Tensor, eps: float, centred: bool = False) -> Tensor:
-    """``c / sqrt(mean(c²) + eps)`` over the last axis, in float32 at least, then as ``x`` is.
+def normed(
+    x: Tensor,
+    eps: float,
+    centred: bool = False,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+) -> Tensor:
+    """``c / sqrt(mean(c²) + eps) · weight + bias`` over the last axis.
 
-    ``c``: ``x``, less its mean where it is ``centred``.
+    ``c``: ``x``, less its mean where it is ``centred``. Rows are brought to their length in float32
+    at least, and then are as ``x`` is. Only centred rows have a bias.
     """
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
     if at_most_once():
-        form = F.layer_norm if centred else F.rms_norm
-        return form(wide, wide.shape[-1:], eps=eps).to(x.dtype)
-    if not torch.compiler.is_compiling():
-        return _Normed.apply(wide, eps, centred).to(x.dtype)
-    c = wide - wide.mean(-1, keepdim=True) if centred else wide
-    return (c * torch.rsqrt(c.square().mean(-1, keepdim=True) + eps)).to(x.dtype)
+        kind = x.dtype if weight is None else torch.promote_types(x.dtype, weight.dtype)
+        return _once_normed(wide, eps, centred, weight, bias).to(kind)
+    if torch.compiler.is_compiling():
+        c = wide - wide.mean(-1, keepdim=True) if centred else wide
+        found = c * torch.rsqrt(c.square().mean(-1, keepdim=True) + eps)
+    else:
+        found = _Normed.apply(wide, eps, centred)
+    found = found.to(x.dtype)
+    if weight is not None:
+        found = found * weight
+    return found if bias is None else found + bias
+
+
+def _once_normed(
+    x: Tensor, eps: float, centred: bool, weight: Tensor | None, bias: Tensor | None
+) -> Tensor:
+    """PyTorch's own forms, all in the type of ``x``."""
+    weight, bias = (None if one is None else one.to(x.dtype) for one in (weight, bias))
+    if centred:
+        return F.layer_norm(x, x.shape[-1:], weight, bias, eps)
+    return F.rms_norm(x, x.shape[-1:], weight, eps)
 
 
 class _Normed(torch.autograd.Function):

@@ -33,7 +33,4 @@ class LayerNorm(nn.Module, Part):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise ``x`` (..., dim); the result has the type of ``x``."""
-        found = normed(x, self.eps, centred=True)
-        if self.weight is None or self.bias is None:
-            return found
-        return found * self.weight + self.bias
+        return normed(x, self.eps, True, self.weight, self.bias)

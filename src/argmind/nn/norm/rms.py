@@ -32,4 +32,4 @@ class RMSNorm(nn.Module, Part):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise ``x`` (..., dim); the result has the type of ``x``."""
-        return normed(x, self.eps) * self.weight
+        return normed(x, self.eps, weight=self.weight)
