@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from jobs import Named, Row, over
-from policy_tasks import DIFFUSION, EBT, EVERY_MODEL, PUBLISHED, SHORT, TASKS, task_of
+from policy_tasks import DIFFUSION, EBT, MODELS, TASKS, task_of
 
 TIMING = "timing"
 #: The claim of the published comparison, and what it is held against.
@@ -52,7 +52,7 @@ def _success(name: str, runs: Sequence[Row]) -> Iterator[Named]:
     task, model = task_of(name)
     start = prefix(task)
     for key in runs[0]["ways"]:
-        named = f"published_{key}" if model == PUBLISHED else key
+        named = MODELS[model].named.format(key)
         success = over(runs, lambda row, key=key: float(np.mean(row["ways"][key]["success"])))
         if TASKS[task].environment == "metaworld":
             yield f"{start}_{named}", success, _SHARE
@@ -77,20 +77,23 @@ def _compared(task: str, rows: Mapping[str, list[Row]]) -> Iterator[Named]:
     """The claim: two thinking steps against a hundred of diffusion, in the same episodes."""
     from argmind.eval.statistics import bootstrap_difference
 
-    models = (EBT, DIFFUSION)
-    mine, theirs = ({row["seed"]: row for row in rows.get(f"{task}_{m}", [])} for m in models)
-    both = [
-        (mine[seed]["ways"][_MINE], theirs[seed]["ways"][_THEIRS])
-        for seed in sorted(set(mine) & set(theirs))
-        if _MINE in mine[seed].get("ways", {}) and _THEIRS in theirs[seed].get("ways", {})
-    ]
+    mine = {row["seed"]: row for row in rows.get(f"{task}_{EBT}", [])}
     measures = {"success": "success"} | ({"coverage": "scores"} if task == "pusht" else {})
-    for word, column in measures.items() if both else ():
-        first, second = (
-            np.concatenate([pair[side][column] for pair in both]).astype(float) for side in (0, 1)
-        )
-        found = bootstrap_difference(first, second, np.random.default_rng(0))
-        yield f"{prefix(task)}_{word}_{_MINE}_minus_{_THEIRS}", found, _SHARE
+    for rival in [name for name, model in MODELS.items() if model.kind == "dp"]:
+        theirs = {row["seed"]: row for row in rows.get(f"{task}_{rival}", [])}
+        both = [
+            (mine[seed]["ways"][_MINE], theirs[seed]["ways"][_THEIRS])
+            for seed in sorted(set(mine) & set(theirs))
+            if _MINE in mine[seed].get("ways", {}) and _THEIRS in theirs[seed].get("ways", {})
+        ]
+        named = MODELS[rival].named.format(_THEIRS)
+        for word, column in measures.items() if both else ():
+            first, second = (
+                np.concatenate([pair[side][column] for pair in both]).astype(float)
+                for side in (0, 1)
+            )
+            found = bootstrap_difference(first, second, np.random.default_rng(0))
+            yield f"{prefix(task)}_{word}_{_MINE}_minus_{named}", found, _SHARE
 
 
 # ---------------------------------------------------------------------- training
@@ -101,7 +104,7 @@ def _along_training(name: str, runs: Sequence[Row]) -> Iterator[Named]:
     if not all(curves) or len({len(curve) for curve in curves}) > 1:
         return
     task, model = task_of(name)
-    start = f"{prefix(task)}_{SHORT[model]}"
+    start = f"{prefix(task)}_{MODELS[model].short}"
     for column, unit in (("success", _SHARE), ("score", _SHARE), ("training_s", "s")):
         points = [
             over(runs, lambda row, at=at, column=column: row["by_training"][at][column])
@@ -125,7 +128,11 @@ def _equal_success(task: str, rows: Mapping[str, list[Row]]) -> Iterator[Named]:
         return
     yield f"{prefix(task)}_equal_{word}", float(level), _SHARE
     for model, curve in curves.items():
-        yield f"{prefix(task)}_seconds_to_equal_{word}_{SHORT[model]}", reached(curve, level), "s"
+        yield (
+            f"{prefix(task)}_seconds_to_equal_{word}_{MODELS[model].short}",
+            reached(curve, level),
+            "s",
+        )
 
 
 def _mean_curve(runs: Sequence[Row], column: str) -> Any:
@@ -148,7 +155,7 @@ def reached(curve: Any, level: float) -> float:
 
 def _costs(name: str, runs: Sequence[Row]) -> Iterator[Named]:
     task, model = task_of(name)
-    start = f"{prefix(task)}_{SHORT[model]}"
+    start = f"{prefix(task)}_{MODELS[model].short}"
     yield f"{start}_parameters", runs[0]["parameters"], "parameters"
     yield f"{start}_epochs", runs[0]["samples"] / runs[0]["samples_per_epoch"], "epochs"
     yield f"{start}_training_flops", runs[0]["training_flops"], "FLOP"
@@ -170,7 +177,7 @@ def _gauge(name: str, runs: Sequence[Row]) -> Iterator[Named]:
     for word, place in _GAUGED.items():
         if any(gauged(row, *place) is not None for row in runs):
             found = over(runs, lambda row, place=place: gauged(row, *place))
-            yield f"{prefix(task)}_{word}_{SHORT[model]}", found, _SHARE
+            yield f"{prefix(task)}_{word}_{MODELS[model].short}", found, _SHARE
 
 
 def gauged(row: Row, part: str, name: str) -> float | None:
@@ -182,11 +189,11 @@ def gauged(row: Row, part: str, name: str) -> float | None:
 def _gauge_means(rows: Mapping[str, list[Row]]) -> Iterator[Named]:
     """The same over all tasks: the mean of their means, least and greatest of them."""
     for word, place in _GAUGED.items():
-        for model in EVERY_MODEL:
+        for model in MODELS:
             means = [
                 {"mean": over(runs, lambda row, place=place: gauged(row, *place)).value}
                 for name, runs in rows.items()
                 if task_of(name)[1] == model and any(gauged(r, *place) is not None for r in runs)
             ]
             if means:
-                yield f"{word}_{SHORT[model]}", over(means, lambda row: row["mean"]), _SHARE
+                yield f"{word}_{MODELS[model].short}", over(means, lambda row: row["mean"]), _SHARE

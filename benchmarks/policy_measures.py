@@ -21,7 +21,7 @@ from argmind.policy.rollout import Rollout, rollouts
 from argmind.quickstart.policy_ways import WAYS, Kind, Way, ms_per_action, quick_way
 from jobs import Row
 from policy_runs import checkpoints
-from policy_tasks import KINDS, TASKS, task_of
+from policy_tasks import MODELS, TASKS, task_of
 
 FIRST_SEED = 100_000
 #: Plans that say whether something is strange: all episodes have so many.
@@ -41,7 +41,7 @@ class Acting:
     ) -> None:
         """``settings``: of the environment that it was taught in."""
         task, model = task_of(name)
-        self.task, self.kind, self.folder = TASKS[task], KINDS[model], folder
+        self.task, self.kind, self.folder = TASKS[task], MODELS[model].kind, folder
         self.config = environment_config(self.task.environment, settings)
         longest = arguments.max_steps or self.config.max_steps
         self.config = replace(self.config, max_steps=min(self.config.max_steps, longest))

@@ -26,7 +26,7 @@ from typing import Any
 from jobs import Job, Row, Script, carry_out, kept_rows, options
 from policy_figures import TIMING, figures
 from policy_runs import stored_at, train, trained_run
-from policy_tasks import EVERY_MODEL, KINDS, MODELS, TASKS, prepare
+from policy_tasks import EQUAL, MODELS, TASKS, prepare
 
 #: Where the findings of ``--train-only`` go, inside its folder.
 _TRAINING = "training.json"
@@ -50,12 +50,14 @@ def _arguments() -> argparse.Namespace:
     keys = [way.key for way in WAYS]
     parser = options(__doc__, "docs/results/policy.json")
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
-    parser.add_argument("--models", nargs="+", choices=EVERY_MODEL, default=list(MODELS))
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(EQUAL))
     parser.add_argument("--ways", nargs="+", choices=keys, default=keys)
     parser.add_argument("--demos", type=Path, default=Path("demos"), help="a folder for every task")
     parser.add_argument("--pusht", type=Path, help="demonstrations of Push-T (default: in --demos)")
     parser.add_argument("--steps", type=int, default=2000, help="optimiser steps of every model")
     parser.add_argument("--epochs", type=float, help="passes over the data, in place of steps")
+    longer = "…-long models: times the steps, such as make up for what a step costs less"
+    parser.add_argument("--longer", type=float, default=14, help=longer)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--lr", type=float, help="default: the recipe's")
     for name in ("layers", "heads", "dim"):
@@ -82,7 +84,7 @@ def chosen_jobs(arguments: argparse.Namespace) -> list[Job]:
     """All models on all tasks, and once they are done the measurement of time, alone."""
     jobs = [
         Job(f"{task}_{model}", seed)
-        for model in EVERY_MODEL
+        for model in MODELS
         if model in arguments.models
         for task in arguments.tasks
         for seed in range(arguments.seeds)
@@ -115,8 +117,8 @@ def timing(arguments: argparse.Namespace) -> Row:
     devices = ["cuda"] if on_gpu_alone else ["cpu", *(["cuda"] if has_gpu else [])]
     with ExitStack() as stack:
         folders = {
-            KINDS[model]: _some_run(f"{task}_{model}", arguments, stack)
-            for model in MODELS
+            MODELS[model].kind: _some_run(f"{task}_{model}", arguments, stack)
+            for model in EQUAL
             if model in arguments.models
         }
         found = {"task": task, **timed(folders, devices)}

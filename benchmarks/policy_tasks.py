@@ -9,13 +9,31 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-EBT, DIFFUSION, REGRESSION, PUBLISHED = "ebt", "diffusion", "regression", "published"
-#: The longest first, so that none is left over at the end. The last is done where asked for.
-MODELS = (EBT, DIFFUSION, REGRESSION)
-EVERY_MODEL = (PUBLISHED, *MODELS)
-#: In which ways they are asked, and what figures call them.
-KINDS: Mapping[str, Any] = {EBT: "ebt", DIFFUSION: "dp", REGRESSION: "bc", PUBLISHED: "ebt"}
-SHORT: Mapping[str, str] = {**KINDS, PUBLISHED: "published"}
+EBT, DIFFUSION, REGRESSION = "ebt", "diffusion", "regression"
+
+
+@dataclass(frozen=True)
+class Model:
+    """One of those compared: its recipe, less the name of the task, and how it is asked."""
+
+    recipe: str
+    kind: Any  # in which ways it is asked
+    short: str  # what figures call it
+    named: str = "{}"  # what figures make of its ways
+    longer: bool = False  # trained for --longer times the steps
+
+
+#: The longest first, so that none is left over at the end.
+MODELS: Mapping[str, Model] = {
+    "published": Model("ebt_published", "ebt", "published", "published_{}"),
+    EBT: Model("ebt", "ebt", "ebt"),
+    "diffusion-long": Model("diffusion", "dp", "dp_long", "{}_long", longer=True),
+    "regression-long": Model("regression", "bc", "bc_long", "{}_long", longer=True),
+    DIFFUSION: Model("diffusion", "dp", "dp"),
+    REGRESSION: Model("regression", "bc", "bc"),
+}
+#: Those that are compared at equal steps; the others are done where asked for.
+EQUAL = (EBT, DIFFUSION, REGRESSION)
 WIDTH = "predictor.transformer.feedforward.multiplier"
 
 
@@ -75,9 +93,8 @@ def chosen_recipe(task: str, model: str, seed: int, arguments: argparse.Namespac
     """The recipe of a job: the same data, batches and steps for all models."""
     from argmind.recipes.base import customised, find_recipe
 
-    named = "ebt_published" if model == PUBLISHED else model
-    recipe = find_recipe(f"{TASKS[task].recipe}_{named}")
-    thinks = KINDS[model] == "ebt"
+    recipe = find_recipe(f"{TASKS[task].recipe}_{MODELS[model].recipe}")
+    thinks = MODELS[model].kind == "ebt"
     transformer = "predictor.body.transformer" if thinks else "predictor.transformer"
     sizes = {
         "num_layers": arguments.layers,
@@ -105,8 +122,9 @@ def equal_recipe(task: str, model: str, seed: int, arguments: argparse.Namespace
     """
     from argmind.quickstart.parameters import count_parameters, matched
 
-    recipe = with_steps(chosen_recipe(task, model, seed, arguments), data, arguments)
-    if KINDS[model] == "ebt":
+    times = arguments.longer if MODELS[model].longer else 1
+    recipe = with_steps(chosen_recipe(task, model, seed, arguments), data, arguments, times)
+    if MODELS[model].kind == "ebt":
         return recipe
     wanted = count_parameters(chosen_recipe(task, EBT, seed, arguments), data.model_inputs)
     try:
@@ -115,12 +133,12 @@ def equal_recipe(task: str, model: str, seed: int, arguments: argparse.Namespace
         return recipe
 
 
-def with_steps(recipe: Any, data: Any, arguments: argparse.Namespace) -> Any:
-    """Optimiser steps by number or by epochs, and a checkpoint at every so many of them."""
+def with_steps(recipe: Any, data: Any, arguments: argparse.Namespace, times: float) -> Any:
+    """Optimiser steps by number or by epochs, ``times`` as many; a checkpoint every so often."""
     training, steps = recipe.training, arguments.steps
     if arguments.epochs is not None:
         steps = round(arguments.epochs * data.samples_per_epoch / training.batch_size)
-    steps = max(arguments.points, steps)
+    steps = max(arguments.points, round(times * steps))
     training = replace(training, steps=steps, checkpoint_every=-(-steps // arguments.points))
     warm = replace(recipe.optimizer, warmup_steps=max(1, steps // 20))
     return replace(recipe, training=training, optimizer=warm)

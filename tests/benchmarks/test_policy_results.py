@@ -56,6 +56,18 @@ def test_training_alone_keeps_its_findings_with_its_runs(
         parsed(monkeypatch, "--train-only", "a", "--rollouts-only", "b")
 
 
+def test_long_models_are_the_rival_with_so_many_times_the_steps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from policy_tasks import DIFFUSION, chosen_recipe, with_steps
+
+    arguments = parsed(monkeypatch, *TINY, "--steps", "30", "--longer", "2.5")
+    plain = chosen_recipe("point", DIFFUSION, 0, arguments)
+    assert chosen_recipe("point", "diffusion-long", 0, arguments) == plain
+    assert with_steps(plain, None, arguments, 1).training.steps == 30
+    assert with_steps(plain, None, arguments, arguments.longer).training.steps == 75
+
+
 def way(success: list[int], routes: str = "", scores: list[float] | None = None) -> dict[str, Any]:
     return {
         "success": success,
@@ -80,6 +92,7 @@ def test_success_coverage_and_routes_have_the_agreed_names() -> None:
     rows = {
         "pusht_ebt": [row(0, {"ebt_2": way([1, 0], scores=[0.98, 0.5])})],
         "pusht_diffusion": [row(0, {"ddpm_100": way([0, 0], scores=[0.9, 0.5])})],
+        "pusht_diffusion-long": [row(0, {"ddpm_100": way([1, 0], scores=[1.0, 0.5])})],
         "metaworld-pick-place_ebt": [row(s, {"ebt_2": way([1, s])}) for s in (0, 1)],
         "pointmaze_regression": [row(0, {"bc": way([1, 1, 1, 0], "lrr")})],
         "pusht_published": [row(0, {"ebt_2": way([0, 0], scores=[0.1, 0.1])})],
@@ -91,6 +104,9 @@ def test_success_coverage_and_routes_have_the_agreed_names() -> None:
     assert found["pusht_coverage_ebt_2"].value == pytest.approx(0.74)
     assert found["pusht_coverage_ebt_2_minus_ddpm_100"].value == pytest.approx(0.04)
     assert found["pusht_success_ebt_2_minus_ddpm_100"].value == 0.5
+    assert found["pusht_success_ddpm_100_long"].value == 0.5
+    assert found["pusht_coverage_ebt_2_minus_ddpm_100_long"].value == pytest.approx(-0.01)
+    assert found["pusht_dp_long_epochs"] == 2.0
     assert found["metaworld_pick_place_ebt_2"][:3] == (0.75, 0.5, 1.0)
     assert found["pointmaze_left_share_bc"].value == pytest.approx(1 / 3)
     assert found["pointmaze_success_bc"].value == 0.75
