@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 EBT, DIFFUSION, REGRESSION = "ebt", "diffusion", "regression"
 
@@ -17,7 +17,7 @@ class Model:
     """One of those compared: its recipe, less the name of the task, and how it is asked."""
 
     recipe: str
-    kind: Any  # in which ways it is asked
+    kind: Literal["ebt", "dp", "bc"]  # in which ways it is asked
     short: str  # what figures call it
     named: str = "{}"  # what figures make of its ways
     longer: bool = False  # trained for --longer times the steps

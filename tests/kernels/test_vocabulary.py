@@ -16,6 +16,7 @@ from vocabulary_cases import CASES, DIM, ROWS, VOCABULARY, Case, derivatives, ta
 
 from argmind.kernels import vocabulary
 from argmind.kernels.vocabulary import chunks, expected
+from graph_nodes import node_names
 
 Chosen = Callable[[int, int], None]
 every = pytest.mark.parametrize("case", CASES, ids=str)
@@ -154,9 +155,9 @@ def test_bfloat16_under_autocast_is_close(case: Case, rows_at_a_time: Chosen) ->
 def test_few_numbers_are_kept_and_many_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunks, "WHOLE_NUMBERS", ROWS * VOCABULARY)
     case = CASES[0]
-    assert "Softmax" in str(_names(case.chunked(targets())(*case.tensors())))
+    assert "Softmax" in str(node_names(case.chunked(targets())(*case.tensors())))
     more = case.chunked(targets(ROWS + 1))(*case.tensors(ROWS + 1))
-    assert "Softmax" not in str(_names(more))
+    assert "Softmax" not in str(node_names(more))
 
 
 def test_a_compiled_loss_may_keep_more(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,16 +192,6 @@ def test_logits_over_aligned_tokens_are_the_logits(monkeypatch: pytest.MonkeyPat
     torch.testing.assert_close(aligned, plain)
     found, wanted = (torch.autograd.grad(x.square().sum(), (s, w)) for x in (aligned, plain))
     torch.testing.assert_close(found, wanted)
-
-
-def _names(value: Tensor) -> list[str]:
-    names, nodes = [], [value.grad_fn]
-    while nodes:
-        node = nodes.pop()
-        if node is not None:
-            names.append(type(node).__name__)
-            nodes += [next_node for next_node, _ in node.next_functions]
-    return names
 
 
 # ---------------------------------------------------------------------- memory

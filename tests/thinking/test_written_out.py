@@ -11,10 +11,13 @@ from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 from torch.nn import functional as F
 
+from argmind.nn.attention.auto import AutoAttention
+from argmind.nn.attention.reference import ReferenceAttention
 from argmind.nn.differentiated import at_most_once, once
 from argmind.nn.position import rotate, rotation
 from argmind.nn.written_out import gated, normed
 from argmind.thinking.gradient import energy_gradient
+from graph_nodes import node_names
 
 Operation = Callable[..., Tensor]
 
@@ -41,7 +44,7 @@ CASES: dict[str, tuple[Operation, Operation]] = {
         lambda x, w: plainly_normed(x) * w[0],
     ),
     "centred": (
-        lambda x, w: normed(x, 0.1, True, w[0], w[1]),
+        lambda x, w: normed(x, 0.1, centred=True, weight=w[0], bias=w[1]),
         lambda x, w: plainly_normed(x - x.mean(-1, keepdim=True)) * w[0] + w[1],
     ),
     "turned": (turned, plainly_turned),
@@ -140,12 +143,25 @@ def test_thinking_alone_uses_those_forms_and_learning_does_not() -> None:
         assert at_most_once()
 
 
-def node_names(of: Tensor) -> set[str]:
-    """Names of all operations in its graph."""
-    pending, found = [of.grad_fn], set()
-    while pending:
-        node = pending.pop()
-        if node is not None:
-            found.add(type(node).__name__)
-            pending += [parent for parent, _ in node.next_functions]
-    return found
+def test_attention_over_all_rows_has_its_own_form_only_where_it_is_differentiated_once() -> None:
+    mechanism = AutoAttention(AutoAttention.Config())
+    reference = ReferenceAttention(ReferenceAttention.Config())
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(2, 3, rows, 4) for rows in (5, 7, 7)]
+    given = [
+        torch.randn(shape, generator=generator, dtype=torch.float64, requires_grad=True)
+        for shape in shapes
+    ]
+    plain = reference.full(*given)
+    learning = mechanism.full(*given)
+    with once():
+        alone = mechanism.full(*given)
+    assert not any("ScaledDotProduct" in name for name in node_names(learning))
+    assert any("ScaledDotProduct" in name for name in node_names(alone))
+    torch.testing.assert_close(alone, plain)
+    for one, other in zip(
+        torch.autograd.grad(alone.sin().sum(), given),
+        torch.autograd.grad(plain.sin().sum(), given),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other)

@@ -72,7 +72,7 @@ def normed(
     """``c / sqrt(mean(c²) + eps) · weight + bias`` over the last axis.
 
     ``c``: ``x``, less its mean where it is ``centred``. Rows are brought to their length in float32
-    at least, and then are as ``x`` is. Only centred rows have a bias.
+    at least, and then are as ``x`` is.
     """
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
     if at_most_once():
@@ -96,7 +96,8 @@ def _once_normed(
     weight, bias = (None if one is None else one.to(x.dtype) for one in (weight, bias))
     if centred:
         return F.layer_norm(x, x.shape[-1:], weight, bias, eps)
-    return F.rms_norm(x, x.shape[-1:], weight, eps)
+    found = F.rms_norm(x, x.shape[-1:], weight, eps)
+    return found if bias is None else found + bias
 
 
 class _Normed(torch.autograd.Function):

@@ -33,4 +33,4 @@ class LayerNorm(nn.Module, Part):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise ``x`` (..., dim); the result has the type of ``x``."""
-        return normed(x, self.eps, True, self.weight, self.bias)
+        return normed(x, self.eps, centred=True, weight=self.weight, bias=self.bias)

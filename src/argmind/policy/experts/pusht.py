@@ -35,7 +35,7 @@ class PushTExpert(Expert):
     as after a hand has moved it, new strokes are planned. Chance decides between ways round the
     block that are nearly as good; with ``variety`` it does between plans as well, and with
     ``clumsiness`` pushes go wrong, so that episodes show how to put things right. Both are noise
-    to who learns from it: without them errors on episodes held out are half as large.
+    to who learns from it (docs/log.md).
     """
 
     @dataclass(frozen=True, kw_only=True)
