@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from argmind.kernels import vocabulary
 from argmind.kernels.vocabulary import chunks
 
 
@@ -18,3 +19,10 @@ def rows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None
         monkeypatch.setattr(chunks, "CHUNK_NUMBERS", rows * chunks.padded(vocabulary))
 
     return choose
+
+
+@pytest.fixture
+def candidates_begin_aligned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Candidates with a number per token lie here as they do on a GPU."""
+    for module in (chunks, vocabulary):
+        monkeypatch.setattr(module, "begins_aligned", lambda _: True)

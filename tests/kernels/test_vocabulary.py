@@ -41,6 +41,38 @@ def test_value_and_both_derivatives(case: Case, rows: int, rows_at_a_time: Chose
         torch.testing.assert_close(x, y, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.usefixtures("candidates_begin_aligned")
+@pytest.mark.parametrize("case", [case for case in CASES if case.shapes[0] == ("T", "V")], ids=str)
+@pytest.mark.parametrize("rows", [4, ROWS])
+def test_candidates_that_begin_at_aligned_places(
+    case: Case, rows: int, rows_at_a_time: Chosen
+) -> None:
+    """What stands behind them is never read; gradients lie as they do."""
+    rows_at_a_time(rows, VOCABULARY)
+    y, *rest = case.tensors()
+    room = torch.full((ROWS, chunks.padded(VOCABULARY)), torch.nan, dtype=y.dtype)
+    aligned = room[:, :VOCABULARY].copy_(y.detach()).requires_grad_()
+    assert chunks.lies_aligned(aligned)
+    found = derivatives(case.chunked(targets()), (aligned, *rest))
+    for x, z in zip(found, derivatives(case.plain(targets()), (y, *rest)), strict=True):
+        torch.testing.assert_close(x, z, rtol=1e-10, atol=1e-12)
+    value = case.chunked(targets())(aligned, *rest).sin().sum()
+    (first,) = torch.autograd.grad(value, aligned, create_graph=True)
+    assert chunks.lies_aligned(first)
+
+
+@pytest.mark.usefixtures("candidates_begin_aligned")
+def test_a_start_takes_the_layout_of_a_step(rows_at_a_time: Chosen) -> None:
+    y, d, e = (x.detach() for x in CASES[-1].tensors())
+    assert vocabulary.stepped(y.T.contiguous().T).is_contiguous()  # few: kept whole
+    rows_at_a_time(4, VOCABULARY)
+    moved = vocabulary.simplex_step(y[None], d[None], e)
+    start = vocabulary.stepped(y[None])
+    assert start.stride() == moved.stride() != y[None].stride()
+    assert torch.equal(start, y[None])
+    assert vocabulary.stepped(start) is start
+
+
 @every
 def test_second_derivatives_by_finite_differences(case: Case, rows_at_a_time: Chosen) -> None:
     rows_at_a_time(4, VOCABULARY)

@@ -78,6 +78,16 @@ def test_compiled_equals_whole(
             torch.testing.assert_close(x, y, rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.usefixtures("candidates_begin_aligned")
+@pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
+def test_compiled_steps_between_aligned_candidates(backend: str, rows_at_a_time: Chosen) -> None:
+    wanted = learnt(of_logits)
+    rows_at_a_time(4, VOCABULARY)
+    compiled = torch.compile(of_logits, fullgraph=True, backend=backend)
+    for x, y in zip(learnt(compiled), wanted, strict=True):
+        torch.testing.assert_close(x, y, rtol=1e-9, atol=1e-11)
+
+
 @pytest.mark.parametrize("within", [True, False])
 def test_compiled_under_autocast_equals_eager(within: bool, rows_at_a_time: Chosen) -> None:
     rows_at_a_time(4, VOCABULARY)

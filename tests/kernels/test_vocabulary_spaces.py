@@ -65,6 +65,24 @@ def test_learning_chunked_equals_learning_whole(
         torch.testing.assert_close(found[name], gradient, rtol=1e-8, atol=1e-10, msg=name)
 
 
+@pytest.mark.usefixtures("candidates_begin_aligned")
+@pytest.mark.parametrize("state", ["exact", "compact"])
+@pytest.mark.parametrize("through", ["none", "all"])
+def test_learning_between_aligned_candidates(
+    through: str, state: str, rows_at_a_time: Chosen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learning = {"through": through, "loss_on": "all"}
+    rows_at_a_time(4, VOCABULARY)
+    it = objective("published", {"state": state}, "noise", **learning)
+    found = learnt(it)
+    assert it.predictor.space.stepped(torch.zeros(3, 1, 6, VOCABULARY)).stride(-2) == 64
+    monkeypatch.undo()
+    rows_at_a_time(4, VOCABULARY)
+    wanted = learnt(objective("published", {"state": state}, "noise", **learning))
+    for name, gradient in wanted.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-8, atol=1e-10, msg=name)
+
+
 def test_cross_entropy_chunked_equals_whole(rows_at_a_time: Chosen) -> None:
     dims = TransformerConfig(num_layers=1, num_heads=2, hidden_dim=8)
 

@@ -15,5 +15,9 @@ def joined(x: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:
     """
     if not torch.compiler.is_compiling():
         return tuple(layer(x) for layer in layers)
-    weight = torch.cat([layer.weight for layer in layers])
-    return F.linear(x, weight).split([layer.out_features for layer in layers], dim=-1)
+    return together(x, *layers).split([layer.out_features for layer in layers], dim=-1)
+
+
+def together(x: Tensor, *layers: nn.Linear) -> Tensor:
+    """The same side by side (..., D₁ + D₂ + …), by one product."""
+    return F.linear(x, torch.cat([layer.weight for layer in layers]))

@@ -63,6 +63,23 @@ def rotate(x: Tensor, turn: Rotation) -> Tensor:
     return turned.flatten(-2).to(x.dtype).transpose(1, 2)
 
 
+def turned_apart(rows: Tensor, turn: Rotation, heads: tuple[int, ...]) -> tuple[Tensor, ...]:
+    """Heads (B, Hᵢ, S, head_dim) out of rows (B, S, ΣHᵢ head_dim), all but the last part turned."""
+    # Imported when first used: it brings in the compiler, which takes a second.
+    from argmind.kernels.rotation.heads import turned_apart
+
+    return turned_apart(rows, *turn, heads, len(heads) - 1)
+
+
+def has_kernel(rows: Tensor) -> bool:
+    """Would :func:`turned_apart` be faster here than :func:`rotate` of each part?"""
+    if not torch.compiler.is_compiling():
+        return False
+    from argmind.kernels.rotation.heads import serves
+
+    return serves(rows.device, rows.dtype)
+
+
 def waves(count: int, dim: int) -> Tensor:
     """Fixed sines and cosines (count, dim) of positions 0, 1, …, sines first.
 

@@ -9,9 +9,9 @@ from torch.nn import functional as F
 
 from argmind.kernels.attention.problem import Limits
 from argmind.nn.attention.base import CandidateAttention
-from argmind.nn.joined import joined
+from argmind.nn.joined import joined, together
 from argmind.nn.norm.rms import RMSNorm
-from argmind.nn.position import Rotation, rotate
+from argmind.nn.position import Rotation, has_kernel, rotate, turned_apart
 
 
 class KeysValues(NamedTuple):
@@ -37,6 +37,7 @@ class SelfAttention(nn.Module):
     ) -> None:
         super().__init__()
         self.num_heads, self.num_kv_heads = num_heads, num_kv_heads
+        self.qk_norm = qk_norm
         self.head_dim = dim // num_heads
         self.mechanism = mechanism
         self.wq = nn.Linear(dim, num_heads * self.head_dim, bias=False)
@@ -52,14 +53,26 @@ class SelfAttention(nn.Module):
 
     def keys_values(self, x: Tensor, turn: Rotation) -> KeysValues:
         """Keys (turned) and values of rows ``x`` (B, S, dim)."""
+        if self._turns_at_once(x):
+            rows = together(x, self.wk, self.wv)
+            return KeysValues(*turned_apart(rows, turn, 2 * (self.num_kv_heads,)))
         keys, values = joined(x, self.wk, self.wv)
         return self._keys_values(keys, values, turn)
 
     def read(self, x: Tensor, turn: Rotation) -> tuple[Tensor, KeysValues]:
         """Queries (turned) of rows ``x`` (B, S, dim), and their keys and values."""
+        if self._turns_at_once(x):
+            rows = together(x, self.wq, self.wk, self.wv)
+            heads = (self.num_heads, self.num_kv_heads, self.num_kv_heads)
+            queries, keys, values = turned_apart(rows, turn, heads)
+            return queries, KeysValues(keys, values)
         queries, keys, values = joined(x, self.wq, self.wk, self.wv)
         turned = rotate(self.q_norm(self._heads(queries, self.num_heads)), turn)
         return turned, self._keys_values(keys, values, turn)
+
+    def _turns_at_once(self, x: Tensor) -> bool:
+        """Does one kernel take projections apart and turn them, with no norm in between?"""
+        return not self.qk_norm and has_kernel(x)
 
     def _keys_values(self, keys: Tensor, values: Tensor, turn: Rotation) -> KeysValues:
         turned = rotate(self.k_norm(self._heads(keys, self.num_kv_heads)), turn)

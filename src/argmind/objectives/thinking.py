@@ -132,10 +132,9 @@ class ThinkingObjective(Objective[EBT]):
             start = torch.cat([start[: -len(past)], past])
         sizes = model.thinker.sizes(landscape, start, source, noisy=True)
         tensors = [as_tensor(sizes(step), start) for step in range(steps)]
-        # In the layout that every later candidate has: one program for all.
         share, std = self.config.noisy_starts, model.thinker.config.start_noise_std
-        moved = perturbed(start, share, std, model.space.feature_axes, source).contiguous()
-        return Opening(landscape.state, start, moved, target, tensors)
+        moved = perturbed(start, share, std, model.space.feature_axes, source)
+        return Opening(landscape.state, start, model.space.stepped(moved), target, tensors)
 
     def _stepped(
         self,

@@ -157,6 +157,10 @@ class Space(nn.Module, Part):
         """The same where the gradient was taken without a graph: nothing is learnt through it."""
         return self.move(y, point, delta)
 
+    def stepped(self, y: Tensor) -> Tensor:
+        """A start in the memory layout of candidates after a step: one program serves all steps."""
+        return y.contiguous()
+
     def decode(self, y: Tensor) -> Tensor:
         """Candidates in the user's terms, for text logits (..., V)."""
         raise NotImplementedError

@@ -53,6 +53,10 @@ class PublishedSpace(LogitSpace):
             return point - delta
         return vocabulary.simplex_step(y, delta, self.seen)
 
+    def stepped(self, y: Tensor) -> Tensor:
+        """See :meth:`Space.stepped`."""
+        return vocabulary.stepped(y) if self.softmax_each_step else super().stepped(y)
+
     def move_by_constant(self, y: Tensor, point: Tensor, delta: Tensor) -> Tensor:
         """``p − δ``, where ``∂E/∂p = ∂E/∂e Eᵀ`` is a constant: so is E."""
         if not self.softmax_each_step:

@@ -14,7 +14,10 @@ from torch.nn import functional as F
 
 from argmind.kernels.vocabulary import reference, whole
 from argmind.kernels.vocabulary.chunks import (
+    begins_aligned,
+    candidate_room,
     fits,
+    lies_aligned,
     loss_fits,
     padded_weight,
     step_fits,
@@ -25,7 +28,9 @@ from argmind.kernels.vocabulary.loss import LOSS
 from argmind.kernels.vocabulary.noise import counted_normal
 from argmind.kernels.vocabulary.simplex import SIMPLEX_STEP
 
-__all__ = ["counted_normal", "expected_embedding", "logits", "simplex_step", "token_loss"]
+__all__ = [
+    *("counted_normal", "expected_embedding", "logits", "simplex_step", "stepped", "token_loss"),
+]
 
 
 #: From so many rows on a padded copy of the read-out costs less than the product gains by it.
@@ -61,7 +66,8 @@ def token_loss(s: Tensor, readout: Tensor | None, target: Tensor) -> Tensor:
     Cost, in products of 2·N·V·D FLOPs: 1, backward 3, second 6; of logits none.
     """
     vocabulary = s.shape[-1] if readout is None else len(readout)
-    if loss_fits(target.numel(), vocabulary, s.device):
+    by_chunks = readout is None and begins_aligned(s) and lies_aligned(_flat(s))
+    if loss_fits(target.numel(), vocabulary, s.device) and not by_chunks:
         if readout is not None and unaligned(s, vocabulary):
             return whole.token_loss(s, readout, target)
         return reference.token_loss(s, readout, target)
@@ -79,6 +85,14 @@ def simplex_step(y: Tensor, delta: Tensor, embedding: Tensor) -> Tensor:
         return reference.simplex_step(y, delta, embedding)
     delta, _, embedding = _operands(delta, embedding, embedding)
     return _step(_flat(y), _flat(delta), embedding).view(y.shape)
+
+
+def stepped(y: Tensor) -> Tensor:
+    """Candidates (..., V) in the layout in which :func:`simplex_step` gives them."""
+    rows, size = y.shape[:-1], y.shape[-1]
+    if fits(rows.numel(), size) or not begins_aligned(y):
+        return y.contiguous()
+    return y if lies_aligned(_flat(y)) else candidate_room(y, rows, size, y.dtype).copy_(y)
 
 
 @torch.compiler.allow_in_graph

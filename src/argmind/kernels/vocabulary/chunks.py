@@ -1,12 +1,13 @@
 """Rows in chunks: how many at a time, their buffers, and their matrix products.
 
 Within a chunk the vocabulary is padded to a multiple of 64: matrix products over an odd number of
-tokens run at a sixth of the speed on a GPU. Padding holds zeros wherever it is read.
+tokens run at a sixth of the speed on a GPU. Padding holds zeros wherever it is read. Candidates
+with a number per token lie in such rows too, on a GPU, but what stands behind them is never read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -81,6 +82,31 @@ def buffer(like: Tensor, vocabulary: int, dtype: torch.dtype) -> Tensor:
     return like.new_empty((len(like), padded(vocabulary)), dtype=dtype)
 
 
+def candidate_room(
+    like: Tensor, shape: Sequence[int], vocabulary: int, dtype: torch.dtype
+) -> Tensor:
+    """Room for candidates (*shape, V); on a GPU each begins at an aligned place, whatever V is."""
+    width = padded(vocabulary) if begins_aligned(like) else vocabulary
+    return like.new_empty((*shape, width), dtype=dtype)[..., :vocabulary]
+
+
+def begins_aligned(like: Tensor) -> bool:
+    """Do rows of candidates on this device begin at aligned places?"""
+    return like.is_cuda
+
+
+def lies_aligned(x: Tensor) -> bool:
+    """Does each of these rows (M, V) begin at an aligned place, as candidates do on a GPU?"""
+    return x.stride() == (padded(x.shape[1]), 1)
+
+
+def room_like(x: Tensor) -> Tensor:
+    """Room for a gradient: without gaps, or laid out as ``x`` is if that begins aligned."""
+    if x.ndim == 2 and lies_aligned(x):
+        return buffer(x, x.shape[1], x.dtype)[:, : x.shape[1]]
+    return x.new_empty(x.shape)
+
+
 def padded_weight(weight: Tensor) -> Tensor:
     """(padded V, D)."""
     missing = padded(len(weight)) - len(weight)
@@ -108,6 +134,7 @@ def total_like(weight: Tensor) -> Tensor:
 
 def add_outer(total: Tensor, a: Tensor, b: Tensor, sign: int = 1) -> None:
     """``total += sign · aᵀ b``: (rows, V) and (rows, D) onto a (V, D) of their type or a wider."""
+    total = total[: a.shape[1]]
     if total.dtype == a.dtype:
         total.addmm_(a.T, b, alpha=sign)
     elif total.is_cuda and total.dtype == torch.float32:

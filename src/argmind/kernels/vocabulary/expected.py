@@ -26,6 +26,7 @@ from argmind.kernels.vocabulary.chunks import (
     padded,
     padded_weight,
     product,
+    room_like,
     summed,
     total_like,
     wide,
@@ -70,7 +71,7 @@ class Totals(NamedTuple):
     def of(cls, s: Tensor, readout: Tensor | None, need_s: bool, need_readout: bool) -> Totals:
         """Room for the gradients that are needed."""
         weight = total_like(readout) if readout is not None and need_readout else None
-        return cls(s.new_empty(s.shape) if need_s else None, weight)
+        return cls(room_like(s) if need_s else None, weight)
 
     def add(
         self,

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from argmind.kernels.vocabulary import rows
-from argmind.kernels.vocabulary.chunks import chunks
+from argmind.kernels.vocabulary.chunks import candidate_room, chunks
 from argmind.randomness import Randomness, uniform
 
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
@@ -41,7 +41,7 @@ def counted_normal(
 def _counted_normal(
     keys: Tensor, rows_each: int, columns: int, std: float, dtype: torch.dtype
 ) -> Tensor:
-    out = keys.new_empty((len(keys), rows_each, columns), dtype=dtype)
+    out = _room(keys, rows_each, columns, std, dtype)
     fast = rows.kernels(out, keys)
     for part, key in zip(out, keys, strict=True):
         (_fill if fast is None else fast.fill_normal)(part, std, key)
@@ -49,8 +49,8 @@ def _counted_normal(
 
 
 @_counted_normal.register_fake
-def _(keys: Tensor, rows_each: int, columns: int, std: float, dtype: torch.dtype) -> Tensor:  # noqa: ARG001
-    return keys.new_empty((len(keys), rows_each, columns), dtype=dtype)
+def _room(keys: Tensor, rows_each: int, columns: int, std: float, dtype: torch.dtype) -> Tensor:  # noqa: ARG001
+    return candidate_room(keys, (len(keys), rows_each), columns, dtype)
 
 
 def _fill(out: Tensor, std: float, key: Tensor) -> None:

@@ -17,6 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from argmind.kernels.vocabulary.chunks import room_like
+
 Inputs = Sequence[Tensor | None]
 Flags = Sequence[bool]
 
@@ -87,9 +89,9 @@ def _filled(found: list[Tensor | None], like: Tensor) -> list[Tensor]:
 
 
 def _like(grad: Tensor, tensors: Inputs, needs: Flags) -> list[Tensor]:
-    """Empty gradients: contiguous where needed, of no size elsewhere."""
+    """Empty gradients, laid out as those that are found; of no size where not needed."""
     return [
-        x.new_empty(x.shape) if need and x is not None else grad.new_empty(0)
+        room_like(x) if need and x is not None else grad.new_empty(0)
         for x, need in zip(tensors, needs, strict=True)
     ]
 

@@ -17,11 +17,14 @@ from argmind.kernels.vocabulary import rows
 from argmind.kernels.vocabulary.chunks import (
     add_outer,
     buffer,
+    candidate_room,
     chunks,
     into_vocabulary,
+    lies_aligned,
     padded,
     padded_weight,
     product,
+    room_like,
     summed,
     total_like,
     wide,
@@ -38,7 +41,9 @@ def _given(inputs: Inputs) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _operand(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """Rows (M, V) padded with zeros, for matrix products."""
+    """Rows (M, V) for matrix products: as they are where they begin at aligned places, or padded."""
+    if lies_aligned(x) and x.dtype == dtype:
+        return x
     out = buffer(x, x.shape[1], dtype)
     out[:, : x.shape[1]] = x
     out[:, x.shape[1] :] = 0
@@ -47,7 +52,7 @@ def _operand(x: Tensor, dtype: torch.dtype) -> Tensor:
 
 def _shapes(inputs: Inputs) -> list[Tensor]:
     y = _given(inputs)[0]
-    return [y.new_empty(y.shape)]
+    return [candidate_room(y, y.shape[:1], y.shape[1], y.dtype)]
 
 
 def _forward(inputs: Inputs) -> list[Tensor]:
@@ -61,7 +66,7 @@ def _forward(inputs: Inputs) -> list[Tensor]:
 
 def _backward(grad: Tensor, inputs: Inputs, kept: Inputs, needs: Flags) -> list[Tensor | None]:  # noqa: ARG001
     y, delta, embedding = _given(inputs)
-    grad_y = y.new_empty(y.shape) if needs[0] else None
+    grad_y = room_like(y) if needs[0] else None
     grad_delta = delta.new_empty(delta.shape) if needs[1] else None
     total, weight = total_like(embedding) if needs[2] else None, padded_weight(embedding)
     for part in chunks(len(y), padded(y.shape[1])):
@@ -69,7 +74,8 @@ def _backward(grad: Tensor, inputs: Inputs, kept: Inputs, needs: Flags) -> list[
             rows.softmax_adjoint(y[part], grad[part], grad_y[part])
         g = _operand(grad[part], embedding.dtype) if needs[1] or needs[2] else None
         if grad_delta is not None and g is not None:
-            grad_delta[part] = product(g, weight, grad_delta.dtype).neg_()
+            seen = weight[: g.shape[1]]
+            grad_delta[part] = product(g, seen, grad_delta.dtype).neg_()
         if total is not None and g is not None:
             add_outer(total, g, delta[part].to(g.dtype), sign=-1)
     return [grad_y, grad_delta, summed(total, embedding)]
@@ -84,7 +90,7 @@ def _second(
 ) -> list[Tensor | None]:
     y_d, delta_d, embedding_d = tangents
     y, delta, embedding = _given(inputs)
-    z_d, grad_y = grad.new_zeros(grad.shape), y.new_zeros(y.shape)
+    z_d, grad_y = room_like(grad).zero_(), room_like(y).zero_()
     grad_delta, total = delta.new_zeros(delta.shape), total_like(embedding)
     for part in chunks(len(y), padded(y.shape[1])):
         g, d = _operand(grad[part], embedding.dtype), delta[part].to(embedding.dtype)
@@ -96,7 +102,8 @@ def _second(
             add_outer(total, g, delta_d[part].to(g.dtype), sign=-1)
         if embedding_d is not None:
             z_d[part] -= into_vocabulary(d, embedding_d)
-            grad_delta[part] = product(g, padded_weight(embedding_d), delta.dtype).neg_()
+            seen_d = padded_weight(embedding_d)[: g.shape[1]]
+            grad_delta[part] = product(g, seen_d, delta.dtype).neg_()
     found = [z_d, grad_y, grad_delta, summed(total, embedding)]
     return [x if need else None for x, need in zip(found, needs, strict=True)]
 

@@ -1,0 +1,1 @@
+"""Rotary positions of rows of queries, keys and values that one product made."""
