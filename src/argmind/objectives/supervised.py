@@ -10,10 +10,10 @@ from torch import Tensor
 
 from argmind.config import PartConfig
 from argmind.objectives.base import Loss, Objective
+from argmind.objectives.held_out import of_every_step
 from argmind.predictors._answers import AnswerPredictor, TurnPredictor
 from argmind.randomness import Randomness, uniform
 from argmind.registry import register
-from argmind.thinking.budget import Budget
 
 A = TypeVar("A", bound=AnswerPredictor)
 
@@ -21,19 +21,14 @@ A = TypeVar("A", bound=AnswerPredictor)
 class AnswerObjective(Objective[A]):
     """Held-out measures of predictors of reasoning problems, turn by turn."""
 
-    @torch.no_grad()
     def evaluate(self, batch: dict[str, Tensor], generator: torch.Generator) -> Loss:
         """Loss and scores after the trained number of turns, and after each."""
-        problem, target = self.predictor.task(batch)
-        prediction = self.predictor.predict(problem, Budget(trace=True), generator)
-        assert prediction.trace is not None  # asked for
-        metrics: dict[str, Tensor] = {}
-        for turn, output in enumerate(prediction.trace.outputs):
-            named = {self.metric: self.predictor.loss(output, target)}
-            for name, values in (named | self.predictor.scores(output, target)).items():
-                metrics[f"{name}_step_{turn}"] = metrics[name] = values.mean()
+        prediction, metrics = of_every_step(
+            *(self.predictor, batch, generator, self.metric),
+            lambda values, target: values.mean(),  # noqa: ARG005
+        )
         metrics["unsure"] = prediction.energy.mean()
-        return Loss(metrics[self.metric], metrics, len(target))
+        return Loss(metrics[self.metric], metrics, len(prediction.energy))
 
 
 @register("objective", "supervised")

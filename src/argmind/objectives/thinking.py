@@ -16,6 +16,7 @@ from torch import Tensor
 from argmind.config import PartConfig
 from argmind.nn.conditioning.base import Step
 from argmind.objectives.base import Loss, Objective
+from argmind.objectives.held_out import of_every_step
 from argmind.objectives.lesson import (
     Found,
     Lesson,
@@ -31,7 +32,6 @@ from argmind.objectives.replay import ReplayBuffer
 from argmind.predictors.ebt import EBT
 from argmind.randomness import Randomness
 from argmind.registry import register
-from argmind.thinking.budget import Budget
 from argmind.thinking.landscape import Landscape
 from argmind.thinking.think import Taken, Through
 
@@ -144,12 +144,18 @@ class ThinkingObjective(Objective[EBT]):
         step: Step,
         size: Tensor,
         graph: bool,
+        target: Tensor | None,
         source: Randomness,
-    ) -> Taken:
-        """Move candidates by one step, which may be a tensor."""
+    ) -> tuple[Taken, Tensor | None]:
+        """Move candidates by one step, which may be a tensor; with a target, losses of where to."""
         landscape = Landscape(self.predictor.space, self.predictor.body, state)
         graph, thinker = graph and torch.is_grad_enabled(), self.predictor.thinker
-        return thinker.train_step(landscape, y, memory, step, size, graph, source)
+        taken = thinker.train_step(landscape, y, memory, step, size, graph, source)
+        # In the same program: between two, the derivative of many logits would be copied.
+        losses = None if target is None else self._losses(taken.candidate, target)
+        if self.config.through == "none":  # the next step starts from a constant
+            taken = taken._replace(candidate=taken.candidate.detach())
+        return taken, losses
 
     def _losses(self, y: Tensor, target: Tensor, source: Randomness = None) -> Tensor:  # noqa: ARG002
         """Task loss (B, N, *P) of candidates."""
@@ -170,11 +176,12 @@ class ThinkingObjective(Objective[EBT]):
         last = step + 1 == steps
         graph = self.config.through != "last" or last
         state, number = self._seen_by(opening.state, step, y)
-        taken = self._step(state, y, memory, number, opening.sizes[step], graph, source=source)
         if known is None and self._compares:
             with torch.no_grad():
                 known = self._judge(y, opening.target)
-        after = self._judge(taken.candidate, opening.target) if self._judges(last) else None
+        given = (state, y, memory, number, opening.sizes[step], graph)
+        target = opening.target if self._judges(last) else None
+        taken, after = self._step(*given, target, source=source)
         energy = taken.slope.energy
         learnt = self.predictor.space.counts(opening.target)[:, None].expand(energy.shape)
         landscape = Landscape(self.predictor.space, self.predictor.body, opening.state)
@@ -258,21 +265,14 @@ class ThinkingObjective(Objective[EBT]):
         metrics["diverged"] = lesson.diverged.float().mean()
         return Loss(value, metrics, lesson.diverged.numel())
 
-    @torch.no_grad()
     def evaluate(self, batch: dict[str, Tensor], generator: torch.Generator) -> Loss:
         """Loss after the trained number of steps, free of training noise; and of every step."""
-        context, target = self.predictor.task(batch)
-        prediction = self.predictor.predict(context, Budget(trace=True), generator)
-        assert prediction.trace is not None  # asked for
-        learnt = self.predictor.space.counts(target)
-        metrics: dict[str, Tensor] = {}
-        for step, output in enumerate(prediction.trace.outputs):
-            named = {self.metric: self.predictor.loss(output, target)}
-            for name, values in (named | self.predictor.scores(output, target)).items():
-                metrics[f"{name}_step_{step}"] = metrics[name] = mean(values, learnt)
+        counts = self.predictor.space.counts
+        given = (self.predictor, batch, generator, self.metric)
+        prediction, metrics = of_every_step(*given, lambda x, target: mean(x, counts(target)))
         metrics["energy"] = prediction.energy.mean()
         metrics["diverged"] = prediction.diverged.float().mean()
-        return Loss(metrics[self.metric], metrics, learnt.numel())
+        return Loss(metrics[self.metric], metrics, prediction.energy.numel())
 
     def training_flops(self, batch: dict[str, Tensor]) -> float:
         """See :meth:`EBT.training_flops`; a full replay buffer and the mean number of steps."""
@@ -280,13 +280,12 @@ class ThinkingObjective(Objective[EBT]):
         replayed = max(1, sequences // 2) if self.replay is not None else 0
         most = self.most_steps
         steps = (min(self.config.fewest_steps or most, most) + most) / 2
-        judged_steps = steps if self.config.loss_on == "all" else 1
         return self.predictor.training_flops(
             sequences + replayed,
             length,
             steps,
             self.config.through,
-            judged_steps,
+            steps if self.config.loss_on == "all" else 1,
             judged_start=self.config.start_weight > 0,
         )
 

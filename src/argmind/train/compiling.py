@@ -79,7 +79,7 @@ def recorded(
     return graph
 
 
-def _first_line(error: RuntimeError) -> str:
+def _first_line(error: Exception) -> str:
     lines = (line.strip() for line in str(error).splitlines())
     return f"{type(error).__name__}: {next(filter(None, lines), 'no reason given')}"
 
@@ -91,6 +91,7 @@ def _problem(objective: Objective[Any], work: Work, batch: dict[str, Tensor]) ->
         finding = compiled_gradients(objective, batch, work)
     except torch.OutOfMemoryError:
         raise
-    except RuntimeError as error:  # what torch.compile raises, whatever part of it fails
+    # What torch.compile raises, whatever part of it fails; compilers' own assertions too.
+    except (RuntimeError, AssertionError) as error:
         return f"torch.compile failed ({_first_line(error)})."
     return None if finding.passed else str(finding)

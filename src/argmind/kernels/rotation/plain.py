@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def turn(x: Tensor, cos: Tensor, sin: Tensor, out: Tensor, *, turns: bool, back: bool) -> None:
-    """Fill ``out`` with rows x (B, S, H d), every pair (2j, 2j + 1) of a head turned, or as it is."""
+    """Fill ``out`` with rows x (B, S, H d), every pair (2j, 2j + 1) turned or as it is."""
     if not turns:
         out.copy_(x)
         return

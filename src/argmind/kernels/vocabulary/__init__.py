@@ -29,7 +29,12 @@ from argmind.kernels.vocabulary.noise import counted_normal
 from argmind.kernels.vocabulary.simplex import SIMPLEX_STEP
 
 __all__ = [
-    *("counted_normal", "expected_embedding", "logits", "simplex_step", "stepped", "token_loss"),
+    "counted_normal",
+    "expected_embedding",
+    "logits",
+    "simplex_step",
+    "stepped",
+    "token_loss",
 ]
 
 

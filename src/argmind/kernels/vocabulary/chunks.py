@@ -107,10 +107,31 @@ def room_like(x: Tensor) -> Tensor:
     return x.new_empty(x.shape)
 
 
+def to_their_ends(*rows: Tensor) -> tuple[Tensor, ...]:
+    """Rows (M, V) with what stands behind each, if all of them reach equally far then.
+
+    Kernels read and write whole vectors of rows whose ends are aligned too.
+    """
+    longer = [_to_its_end(x) for x in rows]
+    return tuple(longer) if len({x.shape[1] for x in longer}) == 1 else rows
+
+
+def _to_its_end(x: Tensor) -> Tensor:
+    width = padded(x.shape[1])
+    room = x.untyped_storage().nbytes() // x.element_size() - x.storage_offset()
+    if not lies_aligned(x) or room < len(x) * width:
+        return x
+    return x.as_strided((len(x), width), (width, 1))
+
+
 def padded_weight(weight: Tensor) -> Tensor:
-    """(padded V, D)."""
+    """(padded V, D), in memory as the weight is."""
     missing = padded(len(weight)) - len(weight)
-    return F.pad(weight, (0, 0, 0, missing)) if missing else weight
+    if not missing:
+        return weight
+    if weight.stride(0) == 1:  # the transpose of a matrix with a column per token
+        return F.pad(weight.T, (0, missing)).T
+    return F.pad(weight, (0, 0, 0, missing))
 
 
 def product(a: Tensor, b: Tensor, dtype: torch.dtype) -> Tensor:

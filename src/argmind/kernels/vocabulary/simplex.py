@@ -41,7 +41,7 @@ def _given(inputs: Inputs) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _operand(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """Rows (M, V) for matrix products: as they are where they begin at aligned places, or padded."""
+    """Rows (M, V) for matrix products: as they are where they begin aligned, else padded."""
     if lies_aligned(x) and x.dtype == dtype:
         return x
     out = buffer(x, x.shape[1], dtype)

@@ -18,6 +18,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from argmind.kernels.vocabulary.chunks import to_their_ends
+
 _BLOCK, _WARPS = 4096, 8
 
 
@@ -100,19 +102,27 @@ def _constants(x: Tensor, size: int, last: Tensor) -> dict[str, int]:
     return constants | {"BLOCK": _BLOCK, "num_warps": _WARPS}
 
 
-def _launch(kernel: Any, x: Tensor, size: int, *rest: Tensor) -> None:
+def _reaching(*tensors: Tensor) -> list[Tensor]:
+    """The same tensors, with matrices that reach as far as they may."""
+    longer = iter(to_their_ends(*(x for x in tensors if x.ndim == 2)))
+    return [next(longer) if x.ndim == 2 else x for x in tensors]
+
+
+def _launch(kernel: Any, x: Tensor, size: int, *given: Tensor) -> None:
     if not len(x):
         return
+    x, *rest = _reaching(x, *given)
     matrix = next((y for y in reversed(rest) if y.ndim == 2), x)
     with torch.cuda.device(x.device):
         kernel[(len(x),)](*_arguments((x, *rest)), **_constants(x, size, matrix))
 
 
-def _launch_blocks(kernel: Any, x: Tensor, size: int, *rest: Tensor, **options: Any) -> None:
+def _launch_blocks(kernel: Any, x: Tensor, size: int, *given: Tensor, **options: Any) -> None:
+    if not len(x):
+        return
+    x, *rest = _reaching(x, *given)
     matrix = next((y for y in reversed(rest) if y.ndim == 2), x)
     rows, columns = matrix.shape
-    if not rows:
-        return
     grid = (rows, triton.cdiv(columns, _BLOCK))
     with torch.cuda.device(x.device):
         kernel[grid](*_arguments((x, *rest)), **_constants(x, size, matrix), **options)
@@ -123,6 +133,12 @@ def _logits(x, at, SIZE: tl.constexpr, READ: tl.constexpr):
     """Of some places of a row; those beyond the tokens have no weight."""
     numbers = tl.load(x + at, mask=at < READ, other=0.0).to(tl.float32)
     return tl.where(at < SIZE, numbers, float("-inf"))
+
+
+@triton.jit
+def _numbers(x, at, SIZE: tl.constexpr, READ: tl.constexpr):
+    """Of some places of a row; what stands beyond the tokens may be anything and counts as 0."""
+    return tl.where(at < SIZE, tl.load(x + at, mask=at < READ, other=0.0).to(tl.float32), 0.0)
 
 
 @triton.jit
@@ -198,11 +214,11 @@ def _softmax_adjoint(
     for first in range(0, SIZE, BLOCK):
         at = first + tl.arange(0, BLOCK)
         p = tl.exp(_logits(x, at, SIZE, READ) - level)
-        mean += tl.sum(p * tl.load(grad + at, mask=at < READ, other=0.0).to(tl.float32), 0)
+        mean += tl.sum(p * _numbers(grad, at, SIZE, READ), 0)
     for first in range(0, WRITE, BLOCK):
         at = first + tl.arange(0, BLOCK)
         p = tl.exp(_logits(x, at, SIZE, READ) - level)
-        change = tl.load(grad + at, mask=at < READ, other=0.0).to(tl.float32) - mean
+        change = _numbers(grad, at, SIZE, READ) - mean
         tl.store(out + at, p * change, mask=at < WRITE)
 
 
@@ -219,7 +235,7 @@ def _tangent(
     for first in range(0, WRITE, BLOCK):
         at = first + tl.arange(0, BLOCK)
         weights = tl.exp(_logits(x, at, SIZE, READ) - level)
-        change = weights * tl.load(x_d + at, mask=at < READ, other=0.0).to(tl.float32)
+        change = weights * _numbers(x_d, at, SIZE, READ)
         tl.store(p + row * p_stride + at, weights, mask=at < WRITE)
         tl.store(h + row * h_stride + at, change, mask=at < WRITE)
         total += tl.sum(change, 0)
@@ -253,7 +269,7 @@ def _second(
     at = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     inside = at < WRITE
     weights = tl.load(p + row * p_stride + at, mask=inside).to(tl.float32)
-    along = tl.load(x_d + row * x_d_stride + at, mask=at < READ, other=0.0).to(tl.float32)
+    along = _numbers(x_d + row * x_d_stride, at, SIZE, READ)
     change = tl.load(dp + row * dp_stride + at, mask=inside).to(tl.float32) - tl.load(mean + row)
     change_d = -tl.load(mean_d + row)
     if GIVEN:
@@ -289,11 +305,9 @@ def _fill_normal(
     w0, w1, w2, w3 = tl.philox(seed, group, nothing + row, nothing, nothing)
     a, b = _pair(w0, w1)
     c, d = _pair(w2, w3)
-    place = out + row.to(tl.int64) * stride + 4 * group
-    tl.store(place, STD * a, mask=4 * group < SIZE)
-    tl.store(place + 1, STD * b, mask=4 * group + 1 < SIZE)
-    tl.store(place + 2, STD * c, mask=4 * group + 2 < SIZE)
-    tl.store(place + 3, STD * d, mask=4 * group + 3 < SIZE)
+    numbers = tl.reshape(tl.join(tl.join(a, c), tl.join(b, d)), [BLOCK])
+    at = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    tl.store(out + row.to(tl.int64) * stride + at, STD * numbers, mask=at < WRITE)
 
 
 @triton.jit
