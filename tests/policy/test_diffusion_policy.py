@@ -14,6 +14,8 @@ from argmind.diffusion.sampling import sample
 from argmind.errors import UserError
 from argmind.predictors.diffusion_policy import DiffusionPolicy
 from argmind.thinking.budget import Budget
+from argmind.train.selftest import compiled_gradients
+from argmind.train.work import Work
 
 from .rivals import (
     ACTION,
@@ -255,6 +257,9 @@ def test_a_compiled_loss_is_the_plain_one():
     for stage in objective.stages:
         stage.compile("eager")
     torch.testing.assert_close(objective(batch(), seeded()).value, plain)
+    # The test before training, which puts plain attention in place of kernels: masks stay.
+    work = Work(objective, "fp32", torch.device("cpu"))
+    assert compiled_gradients(objective, batch(), work).error < 1e-4
 
 
 @pytest.fixture(scope="module")

@@ -212,13 +212,16 @@ def test_a_mismatch_refuses_or_goes_on_uncompiled(
     assert all(stage._compiled is None for stage in it.stages)
 
 
-def test_a_failing_compiler_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", [RuntimeError, AssertionError])
+def test_a_failing_compiler_is_no_traceback(
+    kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fails(*_: Any) -> Finding:
-        raise RuntimeError("\n  no C++ compiler found\nand more")
+        raise kind("\n  no C++ compiler found\nand more")
 
     monkeypatch.setattr(compiling, "compiled_gradients", fails)
     it = objective("cross_entropy")
-    with pytest.raises(UserError, match="RuntimeError: no C\\+\\+ compiler found"):
+    with pytest.raises(UserError, match=f"{kind.__name__}: no C\\+\\+ compiler found"):
         compiled(it, Work(it, "fp32", CPU), batch(), World(device=CPU), True, print)
 
 

@@ -54,6 +54,7 @@ class ChunkConfig(Dimensions):
 class Masked(CandidateAttention):
     """Attention of rows over those that each may see; differentiated once, so SDPA serves."""
 
+    is_plain = True
     visible: Tensor
 
     def __init__(self, visible: Tensor) -> None:

@@ -79,7 +79,8 @@ class Carried(ThinkingObjective):
         if _CANDIDATE not in samples:
             return opening
         under_way = samples[_LEFT] > 0
-        return opening._replace(start=choose(under_way, samples[_CANDIDATE], opening.start))
+        start = choose(under_way, samples[_CANDIDATE], opening.start)
+        return Opening(opening.state, opening.offered, start, opening.target, opening.sizes)
 
     # ------------------------------------------------------------------ what is carried
 

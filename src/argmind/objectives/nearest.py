@@ -69,7 +69,8 @@ class Nearest(ThinkingObjective):
             others = model.thinker.start(landscape, self.config.starts, source)
             losses = self._losses(self._scouted(landscape, others, opening.sizes), opening.target)
             nearest = pick(others, losses.argmin(1))[:, None].contiguous()
-        return opening._replace(offered=nearest, start=nearest, sizes=opening.sizes[:steps])
+        # Not by _replace, here and in every stage: the compiler of PyTorch 2.11 fails on it.
+        return Opening(opening.state, nearest, nearest, opening.target, opening.sizes[:steps])
 
     def _scouted(self, landscape: Landscape, y: Tensor, sizes: list[Tensor]) -> Tensor:
         """Where candidates come to."""

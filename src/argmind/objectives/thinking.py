@@ -154,7 +154,7 @@ class ThinkingObjective(Objective[EBT]):
         # In the same program: between two, the derivative of many logits would be copied.
         losses = None if target is None else self._losses(taken.candidate, target)
         if self.config.through == "none":  # the next step starts from a constant
-            taken = taken._replace(candidate=taken.candidate.detach())
+            taken = Taken(taken.candidate.detach(), taken.slope, taken.memory)
         return taken, losses
 
     def _losses(self, y: Tensor, target: Tensor, source: Randomness = None) -> Tensor:  # noqa: ARG002

@@ -136,7 +136,7 @@ def _plain_attention(objective: nn.Module) -> Generator[None]:
     for module in list(objective.modules()):
         for name, child in module.named_children():
             inside = isinstance(module, CandidateAttention)
-            if isinstance(child, CandidateAttention) and not inside:
+            if isinstance(child, CandidateAttention) and not (inside or child.is_plain):
                 swapped.append((module, name, child))
     reference = ReferenceAttention(ReferenceAttention.Config())
     for module, name, _ in swapped:

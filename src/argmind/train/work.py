@@ -108,4 +108,5 @@ def _shapes(batch: dict[str, Tensor]) -> dict[str, Any]:
 
 
 def _pinned(x: Tensor) -> Tensor:
-    return x if x.is_cuda else x.pin_memory()
+    # Numbers that several places share, as in an expanded tensor, cannot be pinned as they are.
+    return x if x.is_cuda else x.contiguous().pin_memory()

@@ -16,7 +16,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-_ROWS = 8
+_ROWS = 4
 
 
 def turn(x: Tensor, cos: Tensor, sin: Tensor, out: Tensor, *, turns: bool, back: bool) -> None:

@@ -19,6 +19,9 @@ class CandidateAttention(nn.Module, Part):
     Source: Energy-Based Transformers, section 3 and appendix (autoregressive form).
     """
 
+    #: Is this PyTorch's own, with no kernel or derivative of ours that would need a proof?
+    is_plain = False
+
     def forward(
         self, q: Tensor, own_k: Tensor, own_v: Tensor, keys: Tensor, values: Tensor, limits: Limits
     ) -> Tensor:

@@ -20,6 +20,8 @@ class ReferenceAttention(CandidateAttention):
     Cost: memory B·H·R·(S+1) scores, a few times over when differentiated twice.
     """
 
+    is_plain = True
+
     @dataclass(frozen=True, kw_only=True)
     class Config(PartConfig):
         pass
