@@ -117,10 +117,13 @@ def decode(batch: int, arguments: argparse.Namespace) -> Row:
 
 
 def gradients(precision: str, compiled: bool, form: str, arguments: argparse.Namespace) -> Row:
-    """Gradients of the whole small model by one engine, against float64 eager."""
+    """Gradients of the whole small model by one engine, against float64 eager.
+
+    Enough tokens that the vocabulary takes the forms that it takes in training.
+    """
     from argmind.bench.gradients import Engine, agreements
 
-    setting = _setting(arguments, "small", 128, 2)
+    setting = _setting(arguments, "small", 256, 8)
     settings = (f"{ATTENTION}={form}",)
     engine = Engine(precision=precision, compiled=compiled, settings=settings)
     found = agreements(setting, setting.recipe(DEFAULT, arguments.set), {"": engine})

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import gradgradcheck
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -202,15 +203,30 @@ def test_a_compiled_loss_may_keep_more(monkeypatch: pytest.MonkeyPatch) -> None:
             assert not chunks.loss_fits(1, most + 1, torch.device(device))
 
 
-def test_a_compiled_step_keeps_a_share_of_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_logits_of_a_step_are_kept_where_a_gpu_has_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunks, "_total_bytes", lambda _: 141 * 2**30)
-    gpu, cpu = torch.device("cuda"), torch.device("cpu")
-    assert not chunks.step_fits(8192, 50_304, gpu)
-    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
-    assert chunks.step_fits(8192, 50_304, gpu)
-    assert not chunks.step_fits(8192, 50_304, cpu)
-    monkeypatch.setattr(chunks, "_total_bytes", lambda _: 40 * 2**30)
-    assert not chunks.step_fits(8192, 50_304, gpu)
+    with FakeTensorMode():
+        on_gpu, on_cpu = (torch.empty(1, dtype=torch.bfloat16, device=d) for d in ("cuda", "cpu"))
+    assert chunks.logits_fit(8192, 50_277, on_gpu)
+    assert not chunks.logits_fit(8192, 50_277, on_cpu)
+    assert not chunks.logits_fit(65_536, 50_277, on_gpu)
+
+
+@pytest.mark.parametrize("case", CASES[:3], ids=str)
+@pytest.mark.parametrize("rows", [4, ROWS])
+def test_kept_logits_give_the_same(
+    case: Case, rows: int, rows_at_a_time: Chosen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows_at_a_time(rows, VOCABULARY)
+    monkeypatch.setattr(vocabulary, "logits_fit", lambda *_: True)
+    kept: list[torch.Size] = []
+    with saved_tensors_hooks(lambda x: (kept.append(x.shape), x)[1], lambda x: x):
+        found = derivatives(case.chunked(targets()), case.tensors())
+    wanted = derivatives(case.plain(targets()), case.tensors())
+    for x, y in zip(found, wanted, strict=True):
+        torch.testing.assert_close(x, y, rtol=1e-10, atol=1e-12)
+    assert (ROWS, chunks.padded(VOCABULARY)) in kept
+    assert gradgradcheck(case.chunked(targets()), case.tensors(), fast_mode=True)
 
 
 def test_logits_over_aligned_tokens_are_the_logits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,15 +63,21 @@ def learnt(function: Callable[..., Tensor], dtype: torch.dtype = torch.float64) 
     return [loss.detach(), *torch.autograd.grad(loss, inputs)]
 
 
+@pytest.mark.parametrize("keeps", [False, True])
 @pytest.mark.parametrize(
     ("function", "backend"),
     [(of_vectors, "aot_eager"), (of_logits, "aot_eager"), (of_vectors, "inductor")],
 )
 def test_compiled_equals_whole(
-    function: Callable[..., Tensor], backend: str, rows_at_a_time: Chosen
+    function: Callable[..., Tensor],
+    backend: str,
+    keeps: bool,
+    rows_at_a_time: Chosen,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     wanted = learnt(function)
     rows_at_a_time(4, VOCABULARY)
+    monkeypatch.setattr(vocabulary, "logits_fit", lambda *_: keeps)
     compiled = torch.compile(function, fullgraph=True, backend=backend)
     for found in (learnt(function), learnt(compiled)):
         for x, y in zip(found, wanted, strict=True):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from vocabulary_cases import CASES, Case, derivatives, targets
 
+from argmind.kernels import vocabulary
 from argmind.kernels.vocabulary import noise, rows
 from argmind.kernels.vocabulary.chunks import padded
 
@@ -91,11 +92,15 @@ def _several(x: Any) -> tuple[Tensor, ...]:
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 @pytest.mark.parametrize("kind", ["float64", "float32", "bfloat16"])
-def test_both_derivatives(case: Case, kind: str, rows_at_a_time: Chosen) -> None:
+@pytest.mark.parametrize("keeps", [False, True])
+def test_both_derivatives(
+    case: Case, kind: str, keeps: bool, rows_at_a_time: Chosen, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sizes, count = {"V": 1003, "D": 64}, 50
     target = targets(count, 1003)
     wanted = derivatives(case.plain(target), case.tensors(count, sizes=sizes, scale=SCALE))
     rows_at_a_time(17, 1003)
+    monkeypatch.setattr(vocabulary, "logits_fit", lambda *_: keeps)
     dtype = torch.float64 if kind == "float64" else torch.float32
     inputs = case.tensors(count, sizes=sizes, scale=SCALE, device="cuda", dtype=dtype)
     with torch.autocast("cuda", torch.bfloat16, enabled=kind == "bfloat16"):
@@ -103,6 +108,36 @@ def test_both_derivatives(case: Case, kind: str, rows_at_a_time: Chosen) -> None
     close = {"float64": 1e-10, "float32": 1e-4, "bfloat16": 0.04}[kind]
     for x, y in zip(found, wanted, strict=True):
         assert (x.cpu().double() - y).norm() <= close * y.norm()
+
+
+def test_rows_that_begin_aligned_are_read_to_their_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands behind them, here no numbers at all, counts nothing."""
+    width = padded(VOCABULARY)
+    room = torch.full((5, ROWS, width), torch.nan, device="cuda", dtype=torch.bfloat16)
+    x, xd, out = room[:3].unbind()
+    for one in (x, xd):
+        one[:, :VOCABULARY] = draw(ROWS, VOCABULARY, dtype=torch.bfloat16, seed=len(one))
+    x, xd, out = (one[:, :VOCABULARY] for one in (x, xd, out))
+    lse, target = x.double().logsumexp(-1).float(), torch.arange(ROWS, device="cuda") * 1000
+    dp = draw(ROWS, width, dtype=torch.bfloat16, seed=3)
+
+    def everything() -> list[Tensor]:
+        found = [*rows.softmax(x, VOCABULARY, x.dtype), *rows.score(x, VOCABULARY, target)]
+        p, h, r = rows.tangent(x, VOCABULARY, lse, xd, x.dtype)
+        found += [p, h, r, *rows.second(p, VOCABULARY, xd, dp.clone(), None, (r, lse, lse))]
+        for function, *given in (
+            (rows.surprise, x, lse, target, lse, VOCABULARY),
+            (rows.descend, x, dp),
+            (rows.softmax_adjoint, x, xd),
+        ):
+            function(*given, out)
+            found.append(out.clone())
+        return found
+
+    found = everything()
+    monkeypatch.setattr(rows, "kernels", lambda *_: None)
+    for one, other in zip(found, everything(), strict=True):
+        assert (one.double() - other.double()).norm() <= 2e-2 * other.double().norm()
 
 
 def test_a_target_that_is_no_token_gives_no_number() -> None:

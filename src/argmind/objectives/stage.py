@@ -31,9 +31,14 @@ class Stage(Generic[R]):
 
     def compile(self, backend: str | Callable[..., Any] = "inductor") -> None:
         """Compile, one program for every kind of inputs, when it is first called for."""
+        from torch._functorch import config as layouts  # not for those who never compile
+
         # Parts that need their step as a number are a program for each: no accident.
         settings = torch._dynamo.config  # pyright: ignore[reportPrivateUsage]
         settings.recompile_limit = max(64, settings.recompile_limit)
+        # Derivatives by outputs come as the outputs lie: older compilers would copy them.
+        if hasattr(layouts, "guess_tangent_strides_as_outputs"):
+            layouts.guess_tangent_strides_as_outputs = True
         self._compiled = torch.compile(
             self._with_draws, backend=backend, fullgraph=True, dynamic=False
         )

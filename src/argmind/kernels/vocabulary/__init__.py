@@ -18,12 +18,12 @@ from argmind.kernels.vocabulary.chunks import (
     candidate_room,
     fits,
     lies_aligned,
+    logits_fit,
     loss_fits,
     padded_weight,
-    step_fits,
     unaligned,
 )
-from argmind.kernels.vocabulary.expected import EXPECTED
+from argmind.kernels.vocabulary.expected import EXPECTED, EXPECTED_KEPT
 from argmind.kernels.vocabulary.loss import LOSS
 from argmind.kernels.vocabulary.noise import counted_normal
 from argmind.kernels.vocabulary.simplex import SIMPLEX_STEP
@@ -53,14 +53,16 @@ def expected_embedding(s: Tensor, readout: Tensor | None, embedding: Tensor) -> 
     """``softmax(s Wᵀ) E`` (..., D): of vectors (..., D) with a read-out W, or of logits (..., V).
 
     Cost with N rows, in products of 2·N·V·D FLOPs: 2, backward 5, second 8 (less what is not
-    needed); logits: 1, 2, 4.
+    needed, and one where logits are kept); logits: 1, 2, 4.
     """
-    if step_fits(s[..., 0].numel(), len(embedding), s.device):
+    count = s[..., 0].numel()
+    if fits(count, len(embedding)):
         if readout is not None and unaligned(s, len(embedding)):
             return whole.expected_embedding(s, readout, embedding)
         return reference.expected_embedding(s, readout, embedding)
     s, readout, embedding = _operands(s, readout, embedding)
-    e = _expected(_flat(s), readout, embedding)
+    keeps = readout is not None and logits_fit(count, len(embedding), s)
+    e = _expected(_flat(s), readout, embedding, keeps)
     return e.to(embedding.dtype).view(*s.shape[:-1], embedding.shape[1])
 
 
@@ -101,8 +103,8 @@ def stepped(y: Tensor) -> Tensor:
 
 
 @torch.compiler.allow_in_graph
-def _expected(s: Tensor, readout: Tensor | None, embedding: Tensor) -> Tensor:
-    return EXPECTED(s, readout, embedding)
+def _expected(s: Tensor, readout: Tensor | None, embedding: Tensor, keeps: bool) -> Tensor:
+    return (EXPECTED_KEPT if keeps else EXPECTED)(s, readout, embedding)
 
 
 @torch.compiler.allow_in_graph

@@ -18,9 +18,9 @@ from torch.nn import functional as F
 WHOLE_NUMBERS = 2**26
 #: A compiled loss keeps its logits once, in 1 GiB of bfloat16 at most, and is then faster too.
 WHOLE_COMPILED_LOSS_NUMBERS = 2**29
-#: What a compiled step keeps of each number, and which share of a GPU that may take: 6.3 GiB for
-#: 8,192 rows of 50,277 tokens, at two thirds of the time that chunks take (docs/log.md).
-_COMPILED_STEP_BYTES, _SHARE = 16, 1 / 16
+#: So large a share of a GPU may the logits of one step take that are kept, 0.8 GB for 8,192 rows of
+#: 50,277 tokens in bfloat16: elsewhere derivatives compute them again.
+_SHARE = 1 / 32
 #: So many numbers are held at a time beyond that: fewer are slower, more gain little.
 CHUNK_NUMBERS = 2**27
 
@@ -38,10 +38,10 @@ def loss_fits(rows: int, vocabulary: int, device: torch.device) -> bool:
     return fits(rows, vocabulary) or rows * vocabulary <= most
 
 
-def step_fits(rows: int, vocabulary: int, device: torch.device) -> bool:
-    """The same for what a thinking step keeps until it is differentiated."""
-    room = _total_bytes(device) * _SHARE if _compiles_for_gpu(device) else 0
-    return fits(rows, vocabulary) or rows * vocabulary * _COMPILED_STEP_BYTES <= room
+def logits_fit(rows: int, vocabulary: int, like: Tensor) -> bool:
+    """The same for the logits of a step, alone."""
+    room = _total_bytes(like.device) * _SHARE if like.is_cuda else 0
+    return rows * padded(vocabulary) * like.element_size() <= room
 
 
 def _compiles_for_gpu(device: torch.device) -> bool:

@@ -1,9 +1,10 @@
 """The expected embedding ``e = softmax(x) E`` and its derivatives, a chunk of rows at a time.
 
 ``x = s Wᵀ`` are the logits of vectors s (T, D) by a read-out W (V, D), or given themselves (T, V),
-W being None. Of forward's work only e and the log-sum-exp are kept; x and p live for one chunk and
-are computed again by each derivative. This is attention over the vocabulary, and its formulas are
-those of attention: with ``p = softmax(x)``, ``c = Σ p dp = ⟨g, e⟩``::
+W being None. Of forward's work only e and the log-sum-exp are kept, and by ``EXPECTED_KEPT`` x too;
+the rest lives for one chunk and is computed again by each derivative. This is attention over the
+vocabulary, and its formulas are those of attention. With ``p = softmax(x)``, ``c = Σ p dp``, which
+is ``⟨g, e⟩``::
 
     backward  dp = g Eᵀ     ds = p (dp − c)     g_s = ds W     g_W = dsᵀ s     g_E = pᵀ g
     second, along (s', W', E'):
@@ -14,13 +15,16 @@ those of attention: with ``p = softmax(x)``, ``c = Σ p dp = ⟨g, e⟩``::
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from argmind.kernels.vocabulary import rows
 from argmind.kernels.vocabulary.chunks import (
     add_outer,
+    buffer,
     chunks,
     into_vocabulary,
     padded,
@@ -99,19 +103,23 @@ class Totals(NamedTuple):
                 add_outer(self.readout, first, s_d[chosen].to(first.dtype))
 
 
-def _forward(inputs: Inputs) -> list[Tensor]:
+def _forward(inputs: Inputs, keeps: bool) -> list[Tensor]:
     s, readout, embedding = inputs
     assert s is not None
     assert embedding is not None
-    e, lse = _shapes(inputs)
+    e, lse, *kept = found = _shapes(inputs, keeps)
     size, w, w_e = len(embedding), prepared(readout), padded_weight(embedding)
     for part in chunks(len(s), padded(size)):
-        p, lse[part] = rows.softmax(logits(s[part], w), size, embedding.dtype)
+        if kept and w is not None:
+            x = torch.mm(s[part], w.T, out=kept[0][part])
+        else:
+            x = logits(s[part], w)
+        p, lse[part] = rows.softmax(x, size, embedding.dtype)
         e[part] = product(p, w_e, e.dtype)
-    return [e, lse]
+    return found
 
 
-def _shapes(inputs: Inputs) -> list[Tensor]:
+def _shapes(inputs: Inputs, keeps: bool) -> list[Tensor]:
     s, _, embedding = inputs
     assert s is not None
     assert embedding is not None
@@ -119,12 +127,19 @@ def _shapes(inputs: Inputs) -> list[Tensor]:
     return [
         s.new_empty((s.shape[0], embedding.shape[1]), dtype=statistics),
         s.new_empty(s.shape[:1], dtype=statistics),
+        *([buffer(s, len(embedding), s.dtype)] if keeps else []),
     ]
+
+
+def _again(s: Tensor, readout: Tensor | None, part: slice, kept: Inputs) -> Tensor:
+    """Logits of some rows: those that were kept, or computed again."""
+    whole = kept[2] if len(kept) > 2 else None
+    return logits(s[part], readout) if whole is None else whole[part]
 
 
 def _backward(grad: Tensor, inputs: Inputs, kept: Inputs, needs: Flags) -> list[Tensor | None]:
     s, readout, embedding = inputs
-    e, lse = kept
+    e, lse = kept[:2]
     assert s is not None
     assert embedding is not None
     assert e is not None
@@ -134,9 +149,13 @@ def _backward(grad: Tensor, inputs: Inputs, kept: Inputs, needs: Flags) -> list[
     mean, g = (grad * e).sum(-1), grad.to(embedding.dtype)
     size, w, w_e = len(embedding), prepared(readout), padded_weight(embedding)
     for part in chunks(len(s), padded(size)):
-        x, dp = logits(s[part], w), into_vocabulary(g[part], w_e)
-        p, ds = rows.adjoint(x, size, lse[part], dp, mean[part], needs[2])
-        totals.add(part, ds, s, w)
+        x = _again(s, w, part, kept)
+        if needs[0] or needs[1]:
+            dp = into_vocabulary(g[part], w_e)
+            p, ds = rows.adjoint(x, size, lse[part], dp, mean[part], needs[2])
+            totals.add(part, ds, s, w)
+        else:
+            p, _ = rows.softmax(x, size, g.dtype)
         if grad_embedding is not None and p is not None:
             add_outer(grad_embedding, p, g[part])
     return [totals.s, summed(totals.readout, readout), summed(grad_embedding, embedding)]
@@ -147,7 +166,7 @@ def _second(
 ) -> list[Tensor | None]:
     s_d, readout_d, embedding_d = tangents
     s, readout, embedding = inputs
-    e, lse = kept
+    e, lse = kept[:2]
     assert s is not None
     assert embedding is not None
     assert e is not None
@@ -159,7 +178,7 @@ def _second(
     size, w, w_e = len(embedding), prepared(readout), padded_weight(embedding)
     w_d, w_e_d = prepared(readout_d), prepared(embedding_d)
     for part in chunks(len(s), padded(size)):
-        x = logits(s[part], w)
+        x = _again(s, w, part, kept)
         x_d = logits_tangent(s[part], w, rows_of(s_d, part), w_d, x)
         p, h, r = rows.tangent(x, size, lse[part], x_d, embedding.dtype)
         moved = product(h, w_e, e_d.dtype) - r[:, None] * e[part]
@@ -184,4 +203,12 @@ def _second(
     ]
 
 
-EXPECTED = Operation("expected_embedding", _forward, _backward, _second, _shapes, keep=(0, 1))
+def _operation(name: str, keeps: bool) -> Operation:
+    forward, shapes = partial(_forward, keeps=keeps), partial(_shapes, keeps=keeps)
+    kept = (0, 1, 2) if keeps else (0, 1)
+    return Operation(name, forward, _backward, _second, shapes, kept)
+
+
+EXPECTED = _operation("expected_embedding", keeps=False)
+#: Keeps the logits of vectors: two bytes a number in bf16, for two products and passes less.
+EXPECTED_KEPT = _operation("expected_embedding_kept", keeps=True)
