@@ -169,7 +169,7 @@ def run(arguments: argparse.Namespace) -> None:
             for name in arguments.cases:
                 for form, rows, compiled in forms(arguments, size):
                     chunks.WHOLE_NUMBERS = sys.maxsize if rows is None else -1
-                    chunks.CHUNK_NUMBERS = (rows or 1) * size
+                    chunks.CHUNK_NUMBERS, chunks.CHUNKS_OF_A_GPU = (rows or 1) * size, 2**62
                     step = STEPS[name][0]
                     if compiled:
                         torch.compiler.reset()

@@ -17,6 +17,7 @@ def rows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None
     def choose(rows: int, vocabulary: int) -> None:
         monkeypatch.setattr(chunks, "WHOLE_NUMBERS", -1)
         monkeypatch.setattr(chunks, "CHUNK_NUMBERS", rows * chunks.padded(vocabulary))
+        monkeypatch.setattr(chunks, "CHUNKS_OF_A_GPU", 2**62)
 
     return choose
 

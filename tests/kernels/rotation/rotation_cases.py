@@ -31,19 +31,27 @@ def part_by_part(rows: Tensor, turn: Rotation, heads: tuple[int, ...]) -> tuple[
 
 
 def assert_kernel_agrees(fast: ModuleType, device: str) -> None:
-    """Rows that lie apart, turned either way or as they are, of each type."""
+    """Rows that lie apart, two and three parts, turned either way; each way, of each type."""
     for dtype, tolerance in ((torch.float32, 1e-6), (torch.bfloat16, 1e-2), (torch.float16, 1e-3)):
-        for problems in (1, 2):
+        for problems, heads, back in ((1, HEADS, False), (2, HEADS, True), (2, HEADS[1:], False)):
             rows, turn = drawn(problems)
-            wide = rows.to(device, dtype)
-            turn = Rotation(*(x.to(device, torch.float32) for x in turn))
-            for turns, back in ((True, False), (True, True), (False, False)):
-                source = wide[..., SIZE : 3 * SIZE]
-                found = torch.full_like(wide, 7.0)
-                fast.turn(source, *turn, found[..., SIZE : 3 * SIZE], turns=turns, back=back)
-                wanted = torch.full_like(wide, 7.0, dtype=torch.float64)
-                exact = [x.double() for x in turn]
-                plain.turn(
-                    source.double(), *exact, wanted[..., SIZE : 3 * SIZE], turns=turns, back=back
-                )
-                torch.testing.assert_close(found.double(), wanted, rtol=tolerance, atol=tolerance)
+            exact = [x.float().double() for x in turn]
+            table = [x.to(device, torch.float32) for x in turn]
+            width = sum(heads) * SIZE
+            wide = rows.to(device, dtype)[..., :width]
+            how = (len(heads) - 1, back)
+            found, wanted = _parts(wide, heads), _parts(wide.double().cpu(), heads)
+            fast.apart(wide, found, *table, *how)
+            plain.apart(wide.double().cpu(), wanted, *exact, *how)
+            for x, y in zip(found, wanted, strict=True):
+                torch.testing.assert_close(x.double().cpu(), y, rtol=tolerance, atol=tolerance)
+            again = torch.full_like(rows, 7.0).to(device, dtype)
+            truth = torch.full_like(rows, 7.0)
+            fast.together(again[..., :width], found, *table, *how)
+            given = [x.double().cpu() for x in found]
+            plain.together(truth[..., :width], given, *exact, *how)
+            torch.testing.assert_close(again.double().cpu(), truth, rtol=tolerance, atol=tolerance)
+
+
+def _parts(rows: Tensor, heads: tuple[int, ...]) -> list[Tensor]:
+    return [rows.new_empty(*rows.shape[:2], count * SIZE) for count in heads]

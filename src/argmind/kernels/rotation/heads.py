@@ -47,12 +47,8 @@ def _apart(
     rows: Tensor, cos: Tensor, sin: Tensor, heads: Sequence[int], turned: int, back: bool
 ) -> list[Tensor]:
     parts = _apart_shapes(rows, cos, sin, heads, turned, back)
-    size, first = 2 * cos.shape[-1], 0
-    for index, part in enumerate(parts):
-        width = heads[index] * size
-        source, found = rows[..., first : first + width], part.transpose(1, 2).flatten(2)
-        _form(rows).turn(source, cos, sin, found, turns=index < turned, back=back)
-        first += width
+    flat = [x.transpose(1, 2).flatten(2) for x in parts]
+    _form(rows).apart(rows, flat, cos, sin, turned, back)
     return parts
 
 
@@ -78,12 +74,8 @@ def _together(
     back: bool,
 ) -> Tensor:
     rows = _together_shape(parts, cos, sin, heads, turned, back)
-    first = 0
-    for index, part in enumerate(parts):
-        source = part.transpose(1, 2).flatten(2)
-        found = rows[..., first : first + source.shape[-1]]
-        _form(rows).turn(source, cos, sin, found, turns=index < turned, back=back)
-        first += source.shape[-1]
+    flat = [x.transpose(1, 2).flatten(2) for x in parts]
+    _form(rows).together(rows, flat, cos, sin, turned, back)
     return rows
 
 

@@ -9,6 +9,7 @@ Arithmetic is in float32. Importing this module needs Triton.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -16,55 +17,108 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-_ROWS = 4
+#: Rows of a program, and heads that it has at hand at a time.
+_ROWS, _HEADS = 4, 4
+_MOST_PARTS = 3
 
 
-def turn(x: Tensor, cos: Tensor, sin: Tensor, out: Tensor, *, turns: bool, back: bool) -> None:
-    """See :func:`plain.turn`."""
-    batch, length, width = x.shape
-    rows, half = batch * length, cos.shape[-1]
-    if not rows:
+def apart(
+    rows: Tensor, parts: Sequence[Tensor], cos: Tensor, sin: Tensor, turned: int, back: bool
+) -> None:
+    """See :func:`plain.apart`."""
+    rows = rows if rows.stride(-1) == 1 else rows.contiguous()
+    _launch(rows, parts, cos, sin, turned, back, True)
+
+
+def together(
+    rows: Tensor, parts: Sequence[Tensor], cos: Tensor, sin: Tensor, turned: int, back: bool
+) -> None:
+    """See :func:`plain.together`."""
+    parts = [x if x.stride(-1) == 1 else x.contiguous() for x in parts]
+    _launch(rows, parts, cos, sin, turned, back, False)
+
+
+def _launch(
+    rows: Tensor,
+    parts: Sequence[Tensor],
+    cos: Tensor,
+    sin: Tensor,
+    turned: int,
+    back: bool,
+    takes_apart: bool,
+) -> None:
+    if len(parts) > _MOST_PARTS:
+        raise ValueError(f"rows have at most {_MOST_PARTS} parts, got {len(parts)}")
+    batch, length, _ = rows.shape
+    half, count = cos.shape[-1], batch * length
+    if not count:
         return
-    x = x if x.stride(-1) == 1 else x.contiguous()
-    cos, sin = cos.contiguous(), sin.contiguous()
+    heads = [x.shape[-1] // (2 * half) for x in parts]
+    # Parts that are not there have no heads.
+    missing = _MOST_PARTS - len(parts)
+    given = [*parts, *[parts[0]] * missing]
     kernel: Any = _turn
-    with torch.cuda.device_of(x):
-        kernel[(triton.cdiv(rows, _ROWS),)](
-            *(x, cos, sin, out, rows, length),
-            *(x.stride(0), x.stride(1), out.stride(0), out.stride(1)),
+    with torch.cuda.device_of(rows):
+        kernel[(triton.cdiv(count, _ROWS),)](
+            *(rows, *given, cos.contiguous(), sin.contiguous(), count, length),
+            *(stride for x in (rows, *given) for stride in x.stride()[:2]),
             # One table of positions may serve all problems.
             0 if len(cos) == 1 else length * half,
-            HEADS=width // (2 * half),
+            *(*heads, *[0] * missing),
+            *(index < turned for index in range(_MOST_PARTS)),
             HALF=half,
             PAIRS=triton.next_power_of_2(half),
-            TURNS=turns,
             BACK=back,
+            APART=takes_apart,
             ROWS=_ROWS,
+            GROUP=_HEADS,
         )
 
 
 @triton.jit
 def _turn(
-    x, cos, sin, out, count, length, x_problem, x_row, out_problem, out_row, table,
-    HEADS: tl.constexpr, HALF: tl.constexpr, PAIRS: tl.constexpr, TURNS: tl.constexpr,
-    BACK: tl.constexpr, ROWS: tl.constexpr,
+    rows, one, two, three, cos, sin, count, length,
+    rows_b, rows_s, one_b, one_s, two_b, two_s, three_b, three_s, table,
+    H1: tl.constexpr, H2: tl.constexpr, H3: tl.constexpr,
+    TURNS1: tl.constexpr, TURNS2: tl.constexpr, TURNS3: tl.constexpr,
+    HALF: tl.constexpr, PAIRS: tl.constexpr, BACK: tl.constexpr, APART: tl.constexpr,
+    ROWS: tl.constexpr, GROUP: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     problem, place = (row // length).to(tl.int64), (row % length).to(tl.int64)
-    pair = tl.arange(0, PAIRS)[None, :]
-    inside = (row < count)[:, None] & (pair < HALF)
-    both = 2 * pair[:, :, None] + tl.arange(0, 2)[None, None, :]
-    source = x + (problem * x_problem + place * x_row)[:, None, None] + both
-    goal = out + (problem * out_problem + place * out_row)[:, None, None] + both
-    angle = (problem * table + place * HALF)[:, None] + pair
-    c = tl.load(cos + angle, mask=inside, other=0.0).to(tl.float32)
-    s = tl.load(sin + angle, mask=inside, other=0.0).to(tl.float32)
+    pair = tl.arange(0, PAIRS)
+    there = (row < count)[:, None] & (pair < HALF)[None, :]
+    angle = (problem * table + place * HALF)[:, None] + pair[None, :]
+    c = tl.load(cos + angle, mask=there, other=0.0).to(tl.float32)
+    s = tl.load(sin + angle, mask=there, other=0.0).to(tl.float32)
     if BACK:
         s = -s
-    for head in tl.range(HEADS, loop_unroll_factor=4):
-        at = head * 2 * HALF
-        numbers = tl.load(source + at, mask=inside[:, :, None])
+    whole = rows + problem * rows_b + place * rows_s
+    _part(whole, one + problem * one_b + place * one_s, c, s, there,
+          H1, TURNS1, HALF, PAIRS, APART, GROUP)  # fmt: skip
+    _part(whole + H1 * 2 * HALF, two + problem * two_b + place * two_s, c, s, there,
+          H2, TURNS2, HALF, PAIRS, APART, GROUP)  # fmt: skip
+    _part(whole + (H1 + H2) * 2 * HALF, three + problem * three_b + place * three_s, c, s, there,
+          H3, TURNS3, HALF, PAIRS, APART, GROUP)  # fmt: skip
+
+
+@triton.jit
+def _part(
+    whole, part, c, s, there,
+    HEADS: tl.constexpr, TURNS: tl.constexpr, HALF: tl.constexpr, PAIRS: tl.constexpr,
+    APART: tl.constexpr, GROUP: tl.constexpr,
+):  # fmt: skip
+    """All heads of one part of some rows, a group of them at a time."""
+    pair = tl.arange(0, PAIRS)[None, None, :, None]
+    for first in tl.static_range(0, HEADS, GROUP):
+        head = first + tl.arange(0, GROUP)
+        at = head[None, :, None, None] * 2 * HALF + 2 * pair + tl.arange(0, 2)[None, None, None, :]
+        inside = there[:, None, :, None] & (head < HEADS)[None, :, None, None]
+        in_rows, in_part = whole[:, None, None, None] + at, part[:, None, None, None] + at
+        numbers = tl.load(in_rows if APART else in_part, mask=inside)
         if TURNS:
             a, b = tl.split(numbers.to(tl.float32))
-            numbers = tl.join(a * c - b * s, a * s + b * c).to(out.dtype.element_ty)
-        tl.store(goal + at, numbers, mask=inside[:, :, None])
+            cs, sn = c[:, None, :], s[:, None, :]
+            turned = tl.join(a * cs - b * sn, a * sn + b * cs)
+            numbers = turned.to(part.dtype.element_ty)
+        tl.store(in_part if APART else in_rows, numbers, mask=inside)

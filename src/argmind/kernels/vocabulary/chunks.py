@@ -21,8 +21,10 @@ WHOLE_COMPILED_LOSS_NUMBERS = 2**29
 #: So large a share of a GPU may the logits of one step take that are kept, 0.8 GB for 8,192 rows of
 #: 50,277 tokens in bfloat16: elsewhere derivatives compute them again.
 _SHARE = 1 / 32
-#: So many numbers are held at a time beyond that: fewer are slower, more gain little.
+#: So many numbers are held at a time beyond that, or on a GPU a part of its bytes, if that is more:
+#: products of few rows leave much of a large one idle.
 CHUNK_NUMBERS = 2**27
+CHUNKS_OF_A_GPU = 512
 
 _MULTIPLE = 64
 
@@ -58,13 +60,17 @@ def unaligned(x: Tensor, vocabulary: int) -> bool:
     return x.is_cuda and padded(vocabulary) != vocabulary
 
 
-def chunks(rows: int, vocabulary: int) -> Iterator[slice]:
-    """All rows in order, about ``CHUNK_NUMBERS`` numbers at a time."""
-    most = max(1, CHUNK_NUMBERS // max(1, vocabulary))
+def chunks(rows: int, vocabulary: int, like: Tensor | None = None) -> Iterator[slice]:
+    """All rows in order, in as few parts of about equal size as there is room for."""
+    numbers = CHUNK_NUMBERS
+    if like is not None and like.is_cuda:
+        numbers = max(numbers, _total_bytes(like.device) // CHUNKS_OF_A_GPU)
+    most = max(1, numbers // max(1, vocabulary))
+    each = -(-rows // max(1, -(-rows // most)))
     if most > _MULTIPLE:
-        most -= most % _MULTIPLE
-    for first in range(0, rows, most):
-        yield slice(first, min(first + most, rows))
+        each = min(-(-each // _MULTIPLE) * _MULTIPLE, most)
+    for first in range(0, rows, max(1, each)):
+        yield slice(first, min(first + each, rows))
 
 
 def wide(dtype: torch.dtype) -> torch.dtype:
@@ -155,7 +161,6 @@ def total_like(weight: Tensor) -> Tensor:
 
 def add_outer(total: Tensor, a: Tensor, b: Tensor, sign: int = 1) -> None:
     """``total += sign · aᵀ b``: (rows, V) and (rows, D) onto a (V, D) of their type or a wider."""
-    total = total[: a.shape[1]]
     if total.dtype == a.dtype:
         total.addmm_(a.T, b, alpha=sign)
     elif total.is_cuda and total.dtype == torch.float32:

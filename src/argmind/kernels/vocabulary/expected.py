@@ -109,7 +109,7 @@ def _forward(inputs: Inputs, keeps: bool) -> list[Tensor]:
     assert embedding is not None
     e, lse, *kept = found = _shapes(inputs, keeps)
     size, w, w_e = len(embedding), prepared(readout), padded_weight(embedding)
-    for part in chunks(len(s), padded(size)):
+    for part in chunks(len(s), padded(size), s):
         if kept and w is not None:
             x = torch.mm(s[part], w.T, out=kept[0][part])
         else:
@@ -148,7 +148,7 @@ def _backward(grad: Tensor, inputs: Inputs, kept: Inputs, needs: Flags) -> list[
     grad_embedding = total_like(embedding) if needs[2] else None
     mean, g = (grad * e).sum(-1), grad.to(embedding.dtype)
     size, w, w_e = len(embedding), prepared(readout), padded_weight(embedding)
-    for part in chunks(len(s), padded(size)):
+    for part in chunks(len(s), padded(size), s):
         x = _again(s, w, part, kept)
         if needs[0] or needs[1]:
             dp = into_vocabulary(g[part], w_e)
@@ -177,7 +177,7 @@ def _second(
     mean, g = (grad * e).sum(-1), grad.to(embedding.dtype)
     size, w, w_e = len(embedding), prepared(readout), padded_weight(embedding)
     w_d, w_e_d = prepared(readout_d), prepared(embedding_d)
-    for part in chunks(len(s), padded(size)):
+    for part in chunks(len(s), padded(size), s):
         x = _again(s, w, part, kept)
         x_d = logits_tangent(s[part], w, rows_of(s_d, part), w_d, x)
         p, h, r = rows.tangent(x, size, lse[part], x_d, embedding.dtype)

@@ -34,7 +34,7 @@ def _forward(inputs: Inputs) -> list[Tensor]:
     assert target is not None
     loss, lse = _shapes(inputs)
     size, w = _size(s, readout), prepared(readout)
-    for part in chunks(len(s), padded(size)):
+    for part in chunks(len(s), padded(size), s):
         lse[part], picked = rows.score(logits(s[part], w), size, target[part])
         loss[part] = lse[part] - picked
     return [loss, lse]
@@ -48,7 +48,7 @@ def _backward(grad: Tensor, inputs: Inputs, kept: Inputs, needs: Flags) -> list[
     assert lse is not None
     totals = Totals.of(s, readout, needs[0], needs[1])
     size, w = _size(s, readout), prepared(readout)
-    for part in chunks(len(s), padded(size)):
+    for part in chunks(len(s), padded(size), s):
         x = logits(s[part], w)
         if w is None:  # the gradient itself
             assert totals.s is not None
@@ -76,7 +76,7 @@ def _second(
     totals = Totals.of(s, readout, needs[1], needs[2])
     loss_d = grad.new_empty(grad.shape)
     size, w, w_d = _size(s, readout), prepared(readout), prepared(readout_d)
-    for part in chunks(len(s), padded(size)):
+    for part in chunks(len(s), padded(size), s):
         x = logits(s[part], w)
         x_d = logits_tangent(s[part], w, rows_of(s_d, part), w_d, x)
         p, h, r = rows.tangent(x, size, lse[part], x_d, wide(x.dtype))

@@ -20,12 +20,12 @@ from argmind.kernels.vocabulary.chunks import (
     candidate_room,
     chunks,
     into_vocabulary,
-    lies_aligned,
     padded,
     padded_weight,
     product,
     room_like,
     summed,
+    to_their_ends,
     total_like,
     wide,
 )
@@ -41,9 +41,11 @@ def _given(inputs: Inputs) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _operand(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """Rows (M, V) for matrix products: as they are where they begin aligned, else padded."""
-    if lies_aligned(x) and x.dtype == dtype:
-        return x
+    """Rows (M, V) padded with zeros, for matrix products; where they lie, if there is room."""
+    (whole,) = to_their_ends(x)
+    if whole.shape[1] == padded(x.shape[1]) and x.dtype == dtype:
+        whole[:, x.shape[1] :] = 0
+        return whole
     out = buffer(x, x.shape[1], dtype)
     out[:, : x.shape[1]] = x
     out[:, x.shape[1] :] = 0
@@ -59,7 +61,7 @@ def _forward(inputs: Inputs) -> list[Tensor]:
     y, delta, embedding = _given(inputs)
     moved = _shapes(inputs)[0]
     weight = padded_weight(embedding)
-    for part in chunks(len(y), padded(y.shape[1])):
+    for part in chunks(len(y), padded(y.shape[1]), y):
         rows.descend(y[part], into_vocabulary(delta[part], weight), moved[part])
     return [moved]
 
@@ -69,13 +71,12 @@ def _backward(grad: Tensor, inputs: Inputs, kept: Inputs, needs: Flags) -> list[
     grad_y = room_like(y) if needs[0] else None
     grad_delta = delta.new_empty(delta.shape) if needs[1] else None
     total, weight = total_like(embedding) if needs[2] else None, padded_weight(embedding)
-    for part in chunks(len(y), padded(y.shape[1])):
+    for part in chunks(len(y), padded(y.shape[1]), y):
         if grad_y is not None:
             rows.softmax_adjoint(y[part], grad[part], grad_y[part])
         g = _operand(grad[part], embedding.dtype) if needs[1] or needs[2] else None
         if grad_delta is not None and g is not None:
-            seen = weight[: g.shape[1]]
-            grad_delta[part] = product(g, seen, grad_delta.dtype).neg_()
+            grad_delta[part] = product(g, weight, grad_delta.dtype).neg_()
         if total is not None and g is not None:
             add_outer(total, g, delta[part].to(g.dtype), sign=-1)
     return [grad_y, grad_delta, summed(total, embedding)]
@@ -92,7 +93,7 @@ def _second(
     y, delta, embedding = _given(inputs)
     z_d, grad_y = room_like(grad).zero_(), room_like(y).zero_()
     grad_delta, total = delta.new_zeros(delta.shape), total_like(embedding)
-    for part in chunks(len(y), padded(y.shape[1])):
+    for part in chunks(len(y), padded(y.shape[1]), y):
         g, d = _operand(grad[part], embedding.dtype), delta[part].to(embedding.dtype)
         if y_d is not None:
             moved, grad_y[part] = _second_of_softmax(y[part], y_d[part], grad[part])
@@ -102,8 +103,7 @@ def _second(
             add_outer(total, g, delta_d[part].to(g.dtype), sign=-1)
         if embedding_d is not None:
             z_d[part] -= into_vocabulary(d, embedding_d)
-            seen_d = padded_weight(embedding_d)[: g.shape[1]]
-            grad_delta[part] = product(g, seen_d, delta.dtype).neg_()
+            grad_delta[part] = product(g, padded_weight(embedding_d), delta.dtype).neg_()
     found = [z_d, grad_y, grad_delta, summed(total, embedding)]
     return [x if need else None for x, need in zip(found, needs, strict=True)]
 
