@@ -45,18 +45,20 @@ def test_value_and_both_derivatives(case: Case, rows: int, rows_at_a_time: Chose
 @pytest.mark.usefixtures("candidates_begin_aligned")
 @pytest.mark.parametrize("case", [case for case in CASES if case.shapes[0] == ("T", "V")], ids=str)
 @pytest.mark.parametrize("rows", [4, ROWS])
+@pytest.mark.parametrize("size", [VOCABULARY, 70])
 def test_candidates_that_begin_at_aligned_places(
-    case: Case, rows: int, rows_at_a_time: Chosen
+    case: Case, rows: int, size: int, rows_at_a_time: Chosen
 ) -> None:
-    """What stands behind them is never read; gradients lie as they do."""
-    rows_at_a_time(rows, VOCABULARY)
-    y, *rest = case.tensors()
-    room = torch.full((ROWS, chunks.padded(VOCABULARY)), torch.nan, dtype=y.dtype)
-    aligned = room[:, :VOCABULARY].copy_(y.detach()).requires_grad_()
+    """What stands behind them counts nothing and stays as it is; gradients lie as they do."""
+    rows_at_a_time(rows, size)
+    y, *rest = case.tensors(sizes={"V": size})
+    room = torch.full((ROWS, chunks.padded(size)), torch.nan, dtype=y.dtype)
+    aligned = room[:, :size].copy_(y.detach()).requires_grad_()
     assert chunks.lies_aligned(aligned)
     found = derivatives(case.chunked(targets()), (aligned, *rest))
     for x, z in zip(found, derivatives(case.plain(targets()), (y, *rest)), strict=True):
         torch.testing.assert_close(x, z, rtol=1e-10, atol=1e-12)
+    assert room[:, size:].isnan().all()
     value = case.chunked(targets())(aligned, *rest).sin().sum()
     (first,) = torch.autograd.grad(value, aligned, create_graph=True)
     assert chunks.lies_aligned(first)

@@ -23,7 +23,7 @@ from argmind.train.compiling import LONG_RUN_STEPS, compiled, worth_compiling
 from argmind.train.config import TrainingConfig
 from argmind.train.distributed import World
 from argmind.train.memory import LiveBytes, Need, needed, require_room
-from argmind.train.selftest import Finding, compiled_gradients
+from argmind.train.selftest import Finding, _errors, compiled_gradients
 from argmind.train.work import Work
 
 from .toy import ToyObjective
@@ -136,6 +136,15 @@ def test_compiled_gradients_are_the_plain_ones(kind: str) -> None:
     finding = checked(objective(kind), "aot_eager")
     assert finding.passed
     assert finding.error < 1e-4
+
+
+def test_what_is_left_of_a_vanishing_gradient_is_rounding() -> None:
+    truth = {"large": torch.ones(4), "small": torch.full((4,), 1e-5)}
+    found = {"large": torch.ones(4), "small": torch.full((4,), 5e-5)}
+    assert _errors(found, truth, 1e-2)["small"] < 5e-3
+    assert _errors(found, truth, 1e-6)["small"] == pytest.approx(4, rel=1e-3)
+    dropped = {"large": torch.zeros(4), "small": truth["small"]}
+    assert _errors(dropped, truth, 1e-2) == pytest.approx({"large": 1, "small": 0}, rel=1e-3)
 
 
 def test_a_second_derivative_lost_in_compiling_is_noticed_and_explained() -> None:

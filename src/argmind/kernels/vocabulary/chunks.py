@@ -2,7 +2,7 @@
 
 Within a chunk the vocabulary is padded to a multiple of 64: matrix products over an odd number of
 tokens run at a sixth of the speed on a GPU. Padding holds zeros wherever it is read. Candidates
-with a number per token lie in such rows too, on a GPU, but what stands behind them is never read.
+with a number per token lie in such rows too, on a GPU; what stands behind them may be anything.
 """
 
 from __future__ import annotations
@@ -111,6 +111,17 @@ def room_like(x: Tensor) -> Tensor:
     if x.ndim == 2 and lies_aligned(x):
         return buffer(x, x.shape[1], x.dtype)[:, : x.shape[1]]
     return x.new_empty(x.shape)
+
+
+def aligned_parts(rows: Tensor) -> list[slice]:
+    """Columns of rows (M, V) in parts for products: as many as are aligned, and the few left over.
+
+    A product over an odd number of columns is slow, even of rows that begin aligned.
+    """
+    size = rows.shape[1]
+    left_over = size % _MULTIPLE
+    parts = (slice(0, size - left_over), slice(size - left_over, size))
+    return [part for part in parts if part.stop > part.start]
 
 
 def to_their_ends(*rows: Tensor) -> tuple[Tensor, ...]:

@@ -16,16 +16,17 @@ from torch import Tensor
 from argmind.kernels.vocabulary import rows
 from argmind.kernels.vocabulary.chunks import (
     add_outer,
+    aligned_parts,
     buffer,
     candidate_room,
     chunks,
     into_vocabulary,
+    lies_aligned,
     padded,
     padded_weight,
     product,
     room_like,
     summed,
-    to_their_ends,
     total_like,
     wide,
 )
@@ -41,15 +42,25 @@ def _given(inputs: Inputs) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _operand(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """Rows (M, V) padded with zeros, for matrix products; where they lie, if there is room."""
-    (whole,) = to_their_ends(x)
-    if whole.shape[1] == padded(x.shape[1]) and x.dtype == dtype:
-        whole[:, x.shape[1] :] = 0
-        return whole
+    """Rows (M, V) for matrix products: as they are where they begin aligned, else padded."""
+    if lies_aligned(x) and x.dtype == dtype:
+        return x
     out = buffer(x, x.shape[1], dtype)
     out[:, : x.shape[1]] = x
     out[:, x.shape[1] :] = 0
     return out
+
+
+def _from_vocabulary(g: Tensor, weight: Tensor, dtype: torch.dtype) -> Tensor:
+    """``g W``, (M, D)."""
+    first, *rest = (product(g[:, part], weight[part], dtype) for part in aligned_parts(g))
+    return first + rest[0] if rest else first
+
+
+def _subtract_outer(total: Tensor, g: Tensor, delta: Tensor) -> None:
+    """``total −= gᵀ δ``."""
+    for part in aligned_parts(g):
+        add_outer(total[part], g[:, part], delta.to(g.dtype), sign=-1)
 
 
 def _shapes(inputs: Inputs) -> list[Tensor]:
@@ -76,9 +87,9 @@ def _backward(grad: Tensor, inputs: Inputs, kept: Inputs, needs: Flags) -> list[
             rows.softmax_adjoint(y[part], grad[part], grad_y[part])
         g = _operand(grad[part], embedding.dtype) if needs[1] or needs[2] else None
         if grad_delta is not None and g is not None:
-            grad_delta[part] = product(g, weight, grad_delta.dtype).neg_()
+            grad_delta[part] = _from_vocabulary(g, weight, grad_delta.dtype).neg_()
         if total is not None and g is not None:
-            add_outer(total, g, delta[part].to(g.dtype), sign=-1)
+            _subtract_outer(total, g, delta[part])
     return [grad_y, grad_delta, summed(total, embedding)]
 
 
@@ -100,10 +111,11 @@ def _second(
             z_d[part] += moved
         if delta_d is not None:
             z_d[part] -= into_vocabulary(delta_d[part], embedding)
-            add_outer(total, g, delta_d[part].to(g.dtype), sign=-1)
+            _subtract_outer(total, g, delta_d[part])
         if embedding_d is not None:
             z_d[part] -= into_vocabulary(d, embedding_d)
-            grad_delta[part] = product(g, padded_weight(embedding_d), delta.dtype).neg_()
+            seen_d = padded_weight(embedding_d)
+            grad_delta[part] = _from_vocabulary(g, seen_d, delta.dtype).neg_()
     found = [z_d, grad_y, grad_delta, summed(total, embedding)]
     return [x if need else None for x, need in zip(found, needs, strict=True)]
 
