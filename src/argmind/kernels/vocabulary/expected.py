@@ -210,5 +210,5 @@ def _operation(name: str, keeps: bool) -> Operation:
 
 
 EXPECTED = _operation("expected_embedding", keeps=False)
-#: Keeps the logits of vectors: two bytes a number in bf16, for two products and passes less.
+#: Keeps the logits of vectors: two bytes a number in bf16, for a product less in each derivative.
 EXPECTED_KEPT = _operation("expected_embedding_kept", keeps=True)
