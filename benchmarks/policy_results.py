@@ -57,7 +57,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=2000, help="optimiser steps of every model")
     parser.add_argument("--epochs", type=float, help="passes over the data, in place of steps")
     longer = "…-long models: times the steps, such as make up for what a step costs less"
-    parser.add_argument("--longer", type=float, default=14, help=longer)
+    parser.add_argument("--longer", type=float, default=9, help=longer)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--lr", type=float, help="default: the recipe's")
     for name in ("layers", "heads", "dim"):

@@ -65,6 +65,22 @@ def test_candidates_that_begin_at_aligned_places(
 
 
 @pytest.mark.usefixtures("candidates_begin_aligned")
+def test_only_many_aligned_candidates_are_judged_by_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    y = CASES[3].tensors()[0].detach()
+    aligned = chunks.room_like(torch.empty(ROWS, 64, dtype=y.dtype)[:, :VOCABULARY]).copy_(y)
+    assert chunks.lies_aligned(aligned)
+    monkeypatch.setattr(vocabulary, "loss_fits", lambda *_: True)
+    few = vocabulary.token_loss(aligned.requires_grad_(), None, targets())
+    assert "Value" not in str(node_names(few))
+    monkeypatch.setattr(chunks, "WHOLE_NUMBERS", -1)
+    many = vocabulary.token_loss(aligned, None, targets())
+    assert "Value" in str(node_names(many))
+    torch.testing.assert_close(many, few)
+    packed = vocabulary.token_loss(aligned.detach().contiguous().requires_grad_(), None, targets())
+    assert "Value" not in str(node_names(packed))
+
+
+@pytest.mark.usefixtures("candidates_begin_aligned")
 def test_a_start_takes_the_layout_of_a_step(rows_at_a_time: Chosen) -> None:
     y, d, e = (x.detach() for x in CASES[-1].tensors())
     assert vocabulary.stepped(y.T.contiguous().T).is_contiguous()  # few: kept whole

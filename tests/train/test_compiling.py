@@ -121,11 +121,11 @@ def batch(count: int = 4, length: int = 6) -> dict[str, Tensor]:
     return {"tokens": torch.randint(0, VOCABULARY, (count, length), generator=generator)}
 
 
-def checked(it: Objective[Any], backend: str) -> Finding:
+def checked(it: Objective[Any], backend: str, precision: str = "fp32") -> Finding:
     torch._dynamo.reset()
     for stage in it.stages:
         stage.compile(backend)
-    return compiled_gradients(it, batch(), Work(it, "fp32", CPU))
+    return compiled_gradients(it, batch(), Work(it, precision, CPU))
 
 
 # ---------------------------------------------------------------------- the self-test
@@ -147,9 +147,10 @@ def test_what_is_left_of_a_vanishing_gradient_is_rounding() -> None:
     assert _errors(dropped, truth, 1e-2) == pytest.approx({"large": 1, "small": 0}, rel=1e-3)
 
 
-def test_a_second_derivative_lost_in_compiling_is_noticed_and_explained() -> None:
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_second_derivative_lost_in_compiling_is_noticed_and_explained(precision: str) -> None:
     it = objective(attention="dropped_by_compilers", steps=1)
-    finding = checked(it, "aot_eager")
+    finding = checked(it, "aot_eager", precision)
     assert not finding.passed
     assert finding.error > 0.1
     assert finding.weight in dict(it.predictor.named_parameters())

@@ -73,8 +73,10 @@ def token_loss(s: Tensor, readout: Tensor | None, target: Tensor) -> Tensor:
     Cost, in products of 2·N·V·D FLOPs: 1, backward 3, second 6; of logits none.
     """
     vocabulary = s.shape[-1] if readout is None else len(readout)
-    by_chunks = readout is None and begins_aligned(s) and lies_aligned(_flat(s))
-    if loss_fits(target.numel(), vocabulary, s.device) and not by_chunks:
+    count = target.numel()
+    # Of aligned rows compilers make slower kernels than ours.
+    aligned = readout is None and begins_aligned(s) and lies_aligned(_flat(s))
+    if fits(count, vocabulary) or (loss_fits(count, vocabulary, s.device) and not aligned):
         if readout is not None and unaligned(s, vocabulary):
             return whole.token_loss(s, readout, target)
         return reference.token_loss(s, readout, target)
